@@ -1,0 +1,103 @@
+#include <sheaf/mutex.hpp>
+
+#include <sheaf/coro.hpp>
+#include <sheaf/detail/assert.hpp>
+#include <sheaf/errors.hpp>
+#include <sheaf/spawn.hpp>
+
+namespace sheaf {
+
+using detail::sync::lock_guard;
+
+// ---- guard -------------------------------------------------------------------------------------------------------------------
+
+guard guard::adopt(mutex& locked) {
+  if (!locked.is_locked()) throw invalid_state("guard::adopt: the mutex is not locked");
+  return guard(locked);
+}
+
+void guard::unlock() {
+  if (held_ == nullptr) throw invalid_state("guard::unlock: the guard holds no mutex");
+  std::exchange(held_, nullptr)->unlock();
+}
+
+// ---- mutex -------------------------------------------------------------------------------------------------------------------
+
+bool mutex::try_lock() noexcept {
+  const lock_guard held(lock_);
+  return !std::exchange(locked_, true);
+}
+
+void mutex::unlock() {
+  if (!unlock_if_locked()) throw invalid_state("mutex::unlock: the mutex is not locked");
+}
+
+bool mutex::is_locked() const noexcept {
+  const lock_guard held(lock_);
+  return locked_;
+}
+
+bool mutex::unlock_if_locked() noexcept {
+  detail::grants woken;
+  const lock_guard held(lock_);
+  if (!locked_) return false;
+  hand_over(woken);
+  return true;
+}
+
+void mutex::hand_over(detail::grants& woken) noexcept {
+  if (waiters_.empty()) {
+    locked_ = false;
+  } else {
+    woken.add(waiters_.pop());
+  }
+}
+
+void mutex::admit(detail::queued_awaiter& waiter, detail::grants& woken) noexcept {
+  if (std::exchange(locked_, true)) {
+    waiters_.push(waiter);
+  } else {
+    woken.add(waiter);
+  }
+}
+
+// ---- waiting -----------------------------------------------------------------------------------------------------------------
+
+namespace detail {
+
+bool mutex_awaiter::suspend(task_core& self, std::coroutine_handle<> handle) noexcept {
+  lock_guard held(wanted_->lock_);
+  if (wanted_->locked_) {
+    enter(wanted_->waiters_, self, handle);
+    return true;
+  }
+  SHEAF_ASSERT(wanted_->waiters_.empty());  // M1
+  wanted_->locked_ = true;
+  held.unlock();
+  return pass(self, handle);
+}
+
+cancel_answer mutex_awaiter::on_cancel(task_core&) noexcept {
+  const lock_guard held(wanted_->lock_);
+  if (granted_) return cancel_answer::stay;
+  wanted_->waiters_.remove(*this);
+  return cancel_answer::give_up;
+}
+
+void mutex_awaiter::finish() {
+  if (!cancelled()) return;
+  if (granted_) wanted_->unlock_if_locked();  // M3
+  throw_cancelled(*self_);
+}
+
+}  // namespace detail
+
+namespace {
+/// The guard is the task's result: where the waiting thread gives up meanwhile, it unlocks.
+coro<guard> lock_in_task(mutex& wanted) { co_return co_await wanted.scoped_lock(); }
+}  // namespace
+
+void lock_awaiter::get() && { lock_in_task(*wanted_).get().detach(); }
+guard scoped_lock_awaiter::get() && { return lock_in_task(*wanted_).get(); }
+
+}  // namespace sheaf

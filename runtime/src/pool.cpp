@@ -1,0 +1,78 @@
+/// @file
+/// Start, stop and the parts of posting that are not worth inlining.
+
+#include "pool.hpp"
+
+#include <utility>
+
+namespace sheaf::detail {
+
+namespace {
+/// How long stop() sleeps between two looks at a foreign thread that is still inside post().
+constexpr sync::nanoseconds k_injecting_poll = 50'000;
+}  // namespace
+
+pool::pool(pool_options options)
+    : workers_(options.workers != 0 ? options.workers : 1),
+      shared_(workers_ > 1),
+      seats_(std::make_unique<std::unique_ptr<worker>[]>(workers_)),
+      crew_(options),
+      idle_(workers_) {
+  for (unsigned i = 0; i < workers_; ++i) seats_[i] = std::make_unique<worker>(*this, i, shared_);
+  try {
+    for (unsigned i = 0; i < workers_; ++i) crew_.start_worker(*seats_[i]);
+  } catch (...) {
+    stop();
+    throw;
+  }
+}
+
+void pool::inject(work_item& item) noexcept {
+  // Once published, the item may run, the program may end and stop() may be called: the count keeps the pool alive until the look
+  // at idle_ is done. Its increment needs no order: stop() is called after the item has run, hence after the push that published
+  // both.
+  injecting_.fetch_add(1, sync::relaxed);
+  injection_.push(item);
+  idle_.notify();
+  // order: release: this thread has done with the pool; peer: acquire in stop().
+  injecting_.fetch_sub(1, sync::release);
+}
+
+void pool::post_chain(work_item* first, std::size_t count) noexcept {
+  if (count == 0) return;
+  if (worker* const seat = own_seat()) {
+    seat->push_ready(work_chain{first, count});
+    return notify_others();
+  }
+  while (count-- != 0) inject(*std::exchange(first, first->next));
+}
+
+bool pool::has_work() const noexcept {
+  if (!injection_.empty()) return true;
+  for (unsigned i = 0; i < workers_; ++i) {
+    if (seats_[i]->has_work()) return true;
+  }
+  return false;
+}
+
+void pool::stop() noexcept {
+  // order: release: what was posted before is seen by a worker that sees the flag; peer: acquire in stopping(). A worker that
+  //        announces itself after wake_all() sees the flag by way of the idle set's lock.
+  if (stopping_.exchange(true, sync::release)) return;
+  idle_.wake_all();
+  crew_.stop();
+  // order: acquire: nobody touches the pool any more; peer: release in inject().
+  while (const std::uint32_t still = injecting_.load(sync::acquire))
+    sync::futex_wait(injecting_, still, sync::now() + k_injecting_poll);
+}
+
+pool::metrics pool::read_metrics() const noexcept {
+  metrics sum{0, 0, idle_.wakes(), crew_.spares_started()};
+  for (unsigned i = 0; i < workers_; ++i) {
+    sum.steals += seats_[i]->steals();
+    sum.parks += seats_[i]->parks();
+  }
+  return sum;
+}
+
+}  // namespace sheaf::detail

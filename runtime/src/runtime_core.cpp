@@ -1,0 +1,352 @@
+#include "runtime_core.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+
+#include <fmt/core.h>
+
+#include <sheaf/detail/frame_cache.hpp>
+#include <sheaf/detail/future_core.hpp>
+
+#include "this_thread.hpp"
+#include "waits_for.hpp"
+
+namespace sheaf::detail {
+
+// ---- registry and pins -------------------------------------------------------------------------------------------------------
+
+namespace {
+
+struct registry {
+  sync::mutex lock;
+  std::vector<runtime_core*> alive;
+};
+registry& all_runtimes() {
+  static registry* const only = new registry;  // never destroyed: handles with static storage may outlive everything
+  return *only;
+}
+
+}  // namespace
+
+void register_runtime(runtime_core& core) {
+  registry& all = all_runtimes();
+  const sync::lock_guard guard(all.lock);
+  all.alive.push_back(&core);
+}
+
+void unregister_runtime(runtime_core& core) noexcept {
+  registry& all = all_runtimes();
+  sync::lock_guard guard(all.lock);
+  std::erase(all.alive, &core);
+  if (!all.alive.empty()) return;
+  guard.unlock();
+  trim_blocks();
+}
+
+runtime_pin::runtime_pin(task_core& task) noexcept {
+  if (this_thread.owner == task.runtime) {
+    core_ = task.runtime;
+    return;
+  }
+  if (task.state.is_complete()) return;
+  registry& all = all_runtimes();
+  const sync::lock_guard guard(all.lock);
+  if (task.state.is_complete()) return;
+  core_ = task.runtime;  // alive: it unregisters after its last task, under this lock, or is kept for what it left behind
+  core_->enter_visit();
+  counted_ = true;
+}
+
+runtime_pin::runtime_pin(task_core& task, incomplete_tag) noexcept
+    : core_(task.runtime), counted_(this_thread.owner != task.runtime) {
+  if (counted_) core_->enter_visit();
+}
+
+runtime_visit::runtime_visit(runtime_core& core) noexcept : core_(this_thread.owner != &core ? &core : nullptr) {
+  if (core_ != nullptr) core_->enter_visit();
+}
+
+void report_unobserved(task_core& task) noexcept {
+  if (!task.state.mark_observed()) return;
+  const std::string name = name_of(task);
+  const std::exception_ptr error = task.header().error();
+  runtime_core* runtime = nullptr;
+  {
+    registry& all = all_runtimes();
+    const sync::lock_guard guard(all.lock);
+    if (std::ranges::find(all.alive, task.runtime) != all.alive.end()) {
+      runtime = task.runtime;
+      runtime->add_reference();
+    }
+  }
+  if (runtime != nullptr && runtime->options().on_unobserved_error) {
+    runtime->options().on_unobserved_error(name, error);
+  } else {
+    fmt::print(stderr, "sheaf: task '{}' failed and nobody looked at its error: {}\n", name, text_of(error));
+  }
+  if (runtime != nullptr) runtime->drop_reference();
+}
+
+void report_unobserved(const std::exception_ptr& error) noexcept {
+  runtime_core* const runtime = this_thread.runtime;
+  if (runtime != nullptr && runtime->options().on_unobserved_error) {
+    runtime->options().on_unobserved_error("a promise", error);
+  } else {
+    fmt::print(stderr, "sheaf: a promise was given an error and nobody looked at it: {}\n", text_of(error));
+  }
+}
+
+// ---- construction ------------------------------------------------------------------------------------------------------------
+
+namespace {
+
+void enter_thread(void* core) noexcept { this_thread.runtime = this_thread.owner = static_cast<runtime_core*>(core); }
+
+runtime_options checked(runtime_options options) {
+  if (options.max_blocking_threads == 0)
+    throw std::invalid_argument("runtime_options::max_blocking_threads is 0: at least 1 is needed");
+  if (options.workers > 1024)
+    throw std::invalid_argument(fmt::format("runtime_options::workers is {}: at most 1024", options.workers));
+  if (options.executor != nullptr && options.workers != 0) {
+    throw std::invalid_argument(fmt::format("runtime_options::workers is {}, but the executor decides that", options.workers));
+  }
+  if (options.blocking_keep_alive.nanoseconds() < 0)
+    throw std::invalid_argument("runtime_options::blocking_keep_alive is negative");
+  return options;
+}
+
+}  // namespace
+
+runtime_core::runtime_core(runtime& owner, runtime_options options)
+    : owner_(&owner),
+      options_(checked(std::move(options))),
+      clock_(options_.clock != nullptr ? &core_of(*options_.clock) : nullptr),
+      counts_items_(clock_ != nullptr || options_.executor != nullptr),
+      began_(clock_ != nullptr ? std::chrono::nanoseconds(options_.clock->now()).count() : sync::coarse_now()),
+      workers_(options_.executor != nullptr ? 0U
+               : options_.workers != 0      ? static_cast<unsigned>(options_.workers)
+                                            : sync::usable_cores()),
+      live_(workers_),
+      timers_({.clock = clock_, .on_thread_start = &enter_thread, .argument = this}) {
+  sync::prepare_barriers();
+  blocking_.emplace(blocking_pool::options{.max_threads = options_.max_blocking_threads,
+                                           .keep_alive = options_.blocking_keep_alive.nanoseconds(),
+                                           .on_thread_start = &enter_thread,
+                                           .argument = this});
+  if (options_.executor == nullptr) {
+    native_.emplace(pool_options{.workers = workers_,
+                                 .max_spares = static_cast<unsigned>(options_.max_spares),
+                                 .on_thread_start = &enter_thread,
+                                 .argument = this});
+  }
+}
+
+void runtime_core::drop_claim(std::uint64_t claim) noexcept {
+  // order: acq_rel: the last one sees what all others did; peer: the other drops, wait_for_visits().
+  if (claims_.fetch_sub(claim, sync::acq_rel) == claim) delete this;
+}
+
+void runtime_core::wait_for_visits() noexcept {
+  // order: acquire, peer: release in drop_claim(). Visits are a few steps long: nobody is told of their end.
+  for (unsigned spins = 0; claims_.load(sync::acquire) >> 32 != 0; ++spins) sync::spin_wait(spins);
+}
+
+// ---- scheduling --------------------------------------------------------------------------------------------------------------
+
+worker* runtime_core::seat() const noexcept {
+  worker* const seat = this_thread.seat;
+  return native_ && native_->owns(seat) ? seat : nullptr;
+}
+
+void runtime_core::post(work_item& item) noexcept {
+  if (gone_.load(sync::relaxed)) return;  // left behind: nobody runs it any more
+  item_begun();
+  if (native_) {
+    native_->post(item);
+  } else {
+    options_.executor->post(item);
+  }
+}
+
+void runtime_core::post_chain(work_item* first, std::size_t count) noexcept {
+  if (native_ && !counts_items_) return native_->post_chain(first, count);
+  while (count-- != 0) post(*std::exchange(first, first->next));
+}
+
+void runtime_core::post_newest(work_item& item) noexcept {
+  if (gone_.load(sync::relaxed)) return;  // left behind: nobody runs it any more
+  item_begun();
+  if (native_) {
+    native_->post_newest(item);
+  } else {
+    options_.executor->post(item);
+  }
+}
+
+void runtime_core::post_last(work_item& item) noexcept {
+  if (gone_.load(sync::relaxed)) return;  // left behind: nobody runs it any more
+  item_begun();
+  if (native_) {
+    native_->post_last(item);
+  } else {
+    options_.executor->post_last(item);
+  }
+}
+
+void runtime_core::begin_call() noexcept {
+  if (clock_ != nullptr) clock_->enter();
+  add_reference();  // dropped when the entry has been popped
+  calls_out_.fetch_add(1, sync::relaxed);
+}
+
+void runtime_core::post_blocking(work_item& item) {
+  try {
+    blocking_->submit(item);
+  } catch (...) {
+    drop_reference();
+    throw;
+  }
+}
+
+void runtime_core::call_ended() noexcept {
+  // Relaxed: the word counts; what it decides, who tells the clock, is decided on it alone.
+  if ((calls_out_.fetch_sub(1, sync::relaxed) & k_abandoned) == 0 && clock_ != nullptr) clock_->leave();
+}
+
+void runtime_core::abandon_calls() noexcept {
+  const std::size_t out = calls_out_.fetch_or(k_abandoned, sync::relaxed) & ~k_abandoned;
+  for (std::size_t i = 0; clock_ != nullptr && i < out; ++i) clock_->leave();
+  gone_.store(true, sync::relaxed);
+  add_reference();  // for ever: tasks that wait for these calls still name this core
+  blocking_->abandon();
+}
+
+void runtime_core::count_item_begun() noexcept {
+  if (clock_ != nullptr) clock_->enter();
+  if (native_) return;
+  // A foreign executor's threads are not joined by shutdown: it waits for their items instead.
+  add_reference();
+  foreign_items_.fetch_add(1, sync::relaxed);
+}
+
+void runtime_core::count_item_done() noexcept {
+  if (clock_ != nullptr) clock_->leave();
+  if (native_) return;
+  // order: release: what this item did comes before shutdown's return; peer: acquire in wait_for_foreign_items().
+  if (foreign_items_.fetch_sub(1, sync::release) == 1) drained_.signal();
+  drop_reference();
+}
+
+void runtime_core::wait_for_foreign_items() noexcept {
+  // order: acquire, peer: release in item_done().
+  while (foreign_items_.load(sync::acquire) != 0) {
+    static_cast<void>(options_.executor->wait(drained_, sync::k_forever, false));
+    drained_.reset();
+  }
+}
+
+std::uint32_t runtime_core::milliseconds() const noexcept {
+  const sync::nanoseconds now = clock_ != nullptr ? timers_.now() : sync::coarse_now();
+  return static_cast<std::uint32_t>(std::max<sync::nanoseconds>(now - began_, 0) / 1'000'000);
+}
+
+runtime_metrics runtime_core::metrics() const noexcept {
+  runtime_metrics all;
+  if (native_) {
+    const auto pool = native_->read_metrics();
+    all.workers = native_->workers();
+    all.steals = pool.steals;
+    all.parks = pool.parks;
+    all.wakes = pool.wakes;
+    all.spares = static_cast<std::size_t>(pool.spares);
+  } else {
+    all.workers = options_.executor->concurrency();
+  }
+  all.live_tasks = live_.size();
+  all.blocking_threads = blocking_->threads();
+  all.blocking_queued = blocking_->queued();
+  return all;
+}
+
+// ---- shutdown ----------------------------------------------------------------------------------------------------------------
+
+/// 1. closing_ and live_.close(): from here on spawn is refused, apart from children that a live task owns.
+/// 2. Every live task is asked to stop, once.
+/// 3. Wait until none is live. Past the limit, and only while blocking calls are out, give up waiting: what waits for them stays
+///    parked, kept alive with this core.
+/// 4. Wait until no foreign thread is in the middle of a call on this core.
+/// 5. Timers, blocking threads and workers are joined, in this order: each may post to the later ones, none to the earlier.
+bool runtime_core::shutdown(time_limit limit, bool detach) {
+  const sync::lock_guard guard(shutdown_lock_);
+  if (stopped_) return true;
+  closing_.store(true, sync::relaxed);
+  live_.close();
+  live_.cancel_each(k_shutdown);
+  // Somebody has been told already that the time is over.
+  const bool at_once = detach && timed_out_;
+  const sync::nanoseconds deadline = at_once             ? sync::now()
+                                     : limit.unlimited() ? sync::k_forever
+                                                         : saturating_add(sync::now(), limit.nanoseconds());
+  const bool all_ended = wait_until_drained(deadline, detach);
+  if (!all_ended && !detach) {
+    timed_out_ = true;
+    return false;
+  }
+  if (all_ended) wait_for_visits();
+  timers_.stop();
+  if (!blocking_->shutdown(all_ended ? sync::k_forever : sync::now())) abandon_calls();
+  if (native_) {
+    native_->stop();
+  } else {
+    wait_for_foreign_items();
+  }
+  stopped_ = true;
+  return all_ended;
+}
+
+bool runtime_core::wait_until_drained(sync::nanoseconds deadline, bool only_calls_may_stay) noexcept {
+  constexpr sync::nanoseconds k_patience = 5'000'000'000, k_look_again = 10'000'000;
+  sync::nanoseconds notice = saturating_add(sync::now(), k_patience);
+  while (live_.size() != 0) {
+    const sync::nanoseconds now = sync::now();
+    const bool calls_out = (calls_out_.load(sync::relaxed) & ~k_abandoned) != 0;
+    if (now >= deadline && (calls_out || !only_calls_may_stay)) return false;
+    if (now >= notice) {
+      name_what_is_left();
+      notice = sync::k_forever;
+    }
+    // Past the limit nobody tells when only blocking calls are left: look again now and then.
+    const sync::nanoseconds until = now < deadline ? std::min(deadline, notice) : saturating_add(now, k_look_again);
+    clock_waiter clocked;  // good for one wait
+    clocked.parker = &drained_;
+    if (clock_ != nullptr) clock_->begin_wait(clocked);
+    if (native_) {
+      drained_.wait(until);
+    } else {
+      static_cast<void>(options_.executor->wait(drained_, until, false));
+    }
+    if (clock_ != nullptr) clock_->end_wait(clocked);
+    if (!clocked.deadlocked) {
+      drained_.reset();
+      continue;
+    }
+    // Manual time cannot help: only an event from outside can.
+    drained_.wait_for(1);
+    drained_.reset();
+    if (live_.size() == 0) break;
+    if (notice != sync::k_forever) name_what_is_left();
+    notice = sync::k_forever;
+    drained_.wait(saturating_add(sync::now(), k_look_again));
+  }
+  return true;
+}
+
+void runtime_core::name_what_is_left() noexcept {
+  try {
+    fmt::print(stderr, "sheaf: runtime shutdown waits for:\n{}", dump_tasks(live_, milliseconds()));
+  } catch (...) {  // no memory for a courtesy
+  }
+}
+
+}  // namespace sheaf::detail

@@ -1,0 +1,165 @@
+#pragma once
+/// @file
+/// What a runtime is made of. The public `runtime` owns one; wakers from elsewhere and left-behind blocking threads keep it alive
+/// by reference while they touch it.
+///
+///   open --shutdown begins--> closing (spawn refused, all tasks cancelled) --live tasks gone--> stopped (threads joined)
+
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include <sheaf/runtime.hpp>
+
+#include "blocking_pool.hpp"
+#include "live_tasks.hpp"
+#include "pool.hpp"
+#include "timer_queue.hpp"
+
+namespace sheaf::detail {
+
+inline constexpr std::string_view k_shutdown = "runtime shutdown";  ///< why shutdown asks tasks to stop
+
+class runtime_core {
+ public:
+  runtime_core(runtime& owner, runtime_options options);
+  runtime_core(const runtime_core&) = delete;
+  runtime_core& operator=(const runtime_core&) = delete;
+
+  void add_reference() noexcept { claims_.fetch_add(k_reference, sync::relaxed); }
+  void drop_reference() noexcept { drop_claim(k_reference); }
+  /// A reference of a foreign thread for the length of one call; shutdown waits for these before it stops anything.
+  void enter_visit() noexcept { claims_.fetch_add(k_visit, sync::relaxed); }
+  void leave_visit() noexcept { drop_claim(k_visit); }
+
+  // ---- scheduling: any thread that keeps the core alive ----
+  void post(work_item& item) noexcept;
+  /// `count` items linked by `next`, of a runtime that has not been left behind.
+  void post_chain(work_item* first, std::size_t count) noexcept;
+  /// A task that was woken by the task now running here: likely the next to run.
+  void post_newest(work_item& item) noexcept;
+  void post_last(work_item& item) noexcept;
+  /// post() from the worker in `seat`, which is of this runtime.
+  void post_from(worker& seat, work_item& item) noexcept {
+    item_begun();
+    native_->post_from(seat, item);
+  }
+  /// Throws std::system_error when no blocking thread can be had.
+  /// Role: who has called begin_call().
+  void post_blocking(work_item& item);
+  /// Before the call can be seen by others: whoever ends it calls call_ended().
+  void begin_call() noexcept;
+  /// The item popped or claimed by this thread has been run. Pairs with each post.
+  void item_done() noexcept {
+    if (counts_items_) count_item_done();
+  }
+  /// A blocking call has returned, or was ended before it began. Once per begin_call(), before the entry's reference goes.
+  void call_ended() noexcept;
+  void item_begun() noexcept {
+    if (counts_items_) count_item_begun();
+  }
+  /// Null unless this thread sits on a worker of this runtime.
+  [[nodiscard]] worker* seat() const noexcept;
+  /// The same for the context of this thread.
+  [[nodiscard]] worker* seat_of(const thread_context& here) const noexcept { return here.owner == this ? here.seat : nullptr; }
+  [[nodiscard]] pool* native() noexcept { return native_ ? &*native_ : nullptr; }
+  [[nodiscard]] executor* foreign_executor() noexcept { return options_.executor; }
+
+  // ---- parts ----
+  [[nodiscard]] live_tasks& live() noexcept { return live_; }
+  [[nodiscard]] timer_queue& timers() noexcept { return timers_; }
+  [[nodiscard]] manual_clock_core* clock() noexcept { return clock_; }
+  [[nodiscard]] const runtime_options& options() const noexcept { return options_; }
+  [[nodiscard]] runtime& owner() noexcept { return *owner_; }
+  [[nodiscard]] runtime_metrics metrics() const noexcept;
+  /// Since this runtime began, on its clock; coarse on the steady one.
+  [[nodiscard]] std::uint32_t milliseconds() const noexcept;
+
+  // ---- shutdown ----
+  [[nodiscard]] bool closed() const noexcept { return closing_.load(sync::relaxed); }
+  /// The last live task of a closing runtime has gone.
+  void drained() noexcept { drained_.signal(); }
+  /// False: the limit passed first. `detach`: the blocking calls that are out are then left behind,
+  /// with this core kept alive; otherwise nothing is stopped yet. Plain threads only.
+  bool shutdown(time_limit limit, bool detach);
+
+ private:
+  ~runtime_core() = default;
+  void count_item_begun() noexcept;
+  void count_item_done() noexcept;
+  void name_what_is_left() noexcept;
+  void drop_claim(std::uint64_t claim) noexcept;
+  void wait_for_visits() noexcept;
+  void wait_for_foreign_items() noexcept;
+  bool wait_until_drained(sync::nanoseconds deadline, bool only_calls_may_stay) noexcept;
+  void abandon_calls() noexcept;
+
+  runtime* owner_;
+  runtime_options options_;
+  manual_clock_core* clock_;
+  const bool counts_items_;  ///< a manual clock or a foreign executor must know of every item
+  const sync::nanoseconds began_;
+  const unsigned workers_;  ///< of the native pool; 0: a foreign executor
+  live_tasks live_;
+  timer_queue timers_;
+  std::optional<blocking_pool> blocking_;
+  std::optional<pool> native_;
+  sync::mutex shutdown_lock_;
+  bool stopped_ = false;    ///< under shutdown_lock_
+  bool timed_out_ = false;  ///< under shutdown_lock_: shutdown_for() has returned false
+  sync::atomic<bool> closing_{false};
+  static constexpr std::size_t k_abandoned = ~(~std::size_t{0} >> 1);
+  sync::atomic<std::size_t> calls_out_{
+      0};                           ///< blocking calls queued or running; and k_abandoned, once the clock does not count them
+  sync::atomic<bool> gone_{false};  ///< stopped with calls left behind: posts are dropped
+  sync::atomic<std::size_t> foreign_items_{0};  ///< posted to options_.executor and not done
+  sync::parker drained_;
+  static constexpr std::uint64_t k_reference = 1, k_visit = k_reference | std::uint64_t{1} << 32;
+  sync::atomic<std::uint64_t> claims_{k_reference};  ///< low half: references; high half: those of them that are visits
+};
+
+/// Keeps a runtime that cannot have ended yet from ending under this thread. Free on the runtime's own threads.
+class runtime_visit {
+ public:
+  explicit runtime_visit(runtime_core& core) noexcept;
+  runtime_visit(const runtime_visit&) = delete;
+  runtime_visit& operator=(const runtime_visit&) = delete;
+  ~runtime_visit() {
+    if (core_ != nullptr) core_->leave_visit();
+  }
+
+ private:
+  runtime_core* core_;  ///< null: nothing to leave
+};
+
+/// Runtimes that have not been destroyed; under a lock.
+void register_runtime(runtime_core& core);
+void unregister_runtime(runtime_core& core) noexcept;
+
+/// The hook's call for a failure that nobody will look at any more. The task is complete; its runtime may be gone.
+void report_unobserved(task_core& task) noexcept;
+
+/// Keeps a task's runtime from being destroyed while this thread touches it. Free on the runtime's own threads.
+class runtime_pin {
+ public:
+  struct incomplete_tag {};
+  static constexpr incomplete_tag incomplete{};
+  /// Null if the task has completed (its runtime may be gone).
+  explicit runtime_pin(task_core& task) noexcept;
+  /// The caller knows that the task cannot complete before it has acted.
+  runtime_pin(task_core& task, incomplete_tag) noexcept;
+  runtime_pin(const runtime_pin&) = delete;
+  runtime_pin& operator=(const runtime_pin&) = delete;
+  ~runtime_pin() {
+    if (counted_) core_->leave_visit();
+  }
+  [[nodiscard]] explicit operator bool() const noexcept { return core_ != nullptr; }
+  [[nodiscard]] runtime_core* operator->() const noexcept { return core_; }
+  [[nodiscard]] runtime_core& operator*() const noexcept { return *core_; }
+
+ private:
+  runtime_core* core_ = nullptr;
+  bool counted_ = false;
+};
+
+}  // namespace sheaf::detail

@@ -1,0 +1,107 @@
+#include <sheaf/detail/task_state.hpp>
+
+#include <sheaf/detail/assert.hpp>
+
+namespace sheaf::detail {
+
+bool task_state::publish_unstarted(bool here) noexcept {
+  const word before = update([here](word w) { return here ? w & ~consumed_by_resume : (w & ~running) | queued | woken; });
+  SHEAF_ASSERT((before & (running | fresh)) == (running | fresh));
+  return here && (before & any_request) != 0;
+}
+
+task_state::begin task_state::claim_unstarted() noexcept {
+  const auto takes = [](word w) { return (w & (complete | running)) == 0 && (w & (woken | fresh)) == (woken | fresh); };
+  const word before = update([takes](word w) { return takes(w) ? (w & ~consumed_by_resume) | running : w; });
+  if (!takes(before)) return begin::skip;
+  return (before & any_request) != 0 ? begin::resume_cancelled : begin::resume;
+}
+
+bool task_state::claim_cancelled() noexcept {
+  const auto takes = [](word w) { return (w & (complete | running)) == 0 && (w & woken) != 0 && (w & any_request) != 0; };
+  return takes(update([takes](word w) { return takes(w) ? (w & ~consumed_by_resume) | running : w; }));
+}
+
+bool task_state::end_step_runnable() noexcept {
+  const word before = update([](word w) { return (w & ~running) | woken | queued; });
+  SHEAF_ASSERT((before & running) != 0 && (before & complete) == 0);
+  return (before & queued) == 0;
+}
+
+task_state::take task_state::wake_inline() noexcept {
+  const word before = update([](word w) { return (w & running) != 0 ? w | woken : (w & ~consumed_by_resume) | running; });
+  SHEAF_ASSERT((before & complete) == 0);
+  if ((before & running) != 0) return take::left;
+  return (before & any_request) != 0 ? take::taken_cancelled : take::taken;
+}
+
+task_state::cancel_outcome task_state::request_cancel(bool from_scope) noexcept {
+  const word before = update([from_scope](word w) {
+    if ((w & complete) != 0) return w;
+    word next = w | poke | (from_scope ? scope_requested : requested);
+    if (!from_scope && (w & request_mask) != request_mask) next += request_one;
+    return (w & (running | queued)) != 0 ? next : next | queued;
+  });
+  if ((before & complete) != 0) return {cancel::already_done, false};
+  return {(before & (running | queued)) == 0 ? cancel::post : cancel::recorded, (before & callbacks) != 0};
+}
+
+void task_state::deliver() noexcept {
+  update([](word w) { return w & ~(any_request | poke); });
+}
+
+void task_state::request_again(word which) noexcept {
+  SHEAF_ASSERT((which & ~any_request) == 0);
+  update([which](word w) { return w | which | poke; });
+}
+
+void task_state::retract_scope_request() noexcept {
+  update([](word w) {
+    const word next = w & ~scope_requested;
+    return (next & requested) != 0 ? next : next & ~poke;
+  });
+}
+
+unsigned task_state::uncancel() noexcept {
+  const word before = update([](word w) {
+    if ((w & request_mask) == 0) return w;
+    word next = w - request_one;
+    if ((next & request_mask) == 0) next &= ~requested;
+    return (next & any_request) != 0 ? next : next & ~poke;
+  });
+  const auto count = static_cast<unsigned>((before & request_mask) / request_one);
+  return count == 0 ? 0 : count - 1;
+}
+
+task_state::hold task_state::hold_parked() noexcept {
+  const word before = update([](word w) { return (w & (running | queued | complete)) != 0 ? w : w | running; });
+  if ((before & complete) != 0) return hold::complete;
+  if ((before & running) != 0) return hold::running;
+  return (before & queued) != 0 ? hold::queued : hold::held;
+}
+
+bool task_state::end_hold() noexcept {
+  const word before = update([](word w) { return (w & (woken | poke)) != 0 ? (w & ~running) | queued : w & ~running; });
+  return (before & (woken | poke)) != 0 && (before & queued) == 0;
+}
+
+bool task_state::release_run() noexcept {
+  const word before = word_.fetch_and(~running, sync::acq_rel);  // order: I6; peers: drop_handle(), drop_reference(), begin_run()
+  return garbage(before & ~running);
+}
+
+task_state::drop_outcome task_state::drop_shared_handle() noexcept {
+  const auto unseen = [](word after) { return (after & (complete | observed | handle_mask)) == complete; };
+  const auto edge = [unseen](word w) { return unseen(w - handle_one) ? w - handle_one + reference_one : w - handle_one; };
+  const word before = update(edge);
+  SHEAF_ASSERT((before & handle_mask) != 0);
+  return {unseen(before - handle_one), garbage(edge(before))};
+}
+
+bool task_state::drop_reference() noexcept {
+  const word before = word_.fetch_sub(reference_one, sync::acq_rel);  // order: I6; peers: release_run() and the other drops
+  SHEAF_ASSERT((before & reference_mask) != 0);
+  return garbage(before - reference_one);
+}
+
+}  // namespace sheaf::detail

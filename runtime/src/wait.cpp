@@ -1,0 +1,203 @@
+/// @file
+/// Waiting for one task, from a coroutine and from a thread.
+
+#include <sheaf/detail/task_wait.hpp>
+
+#include <sheaf/cancel_token.hpp>
+#include <sheaf/detail/cancel_scope.hpp>
+#include <sheaf/detail/context.hpp>
+#include <sheaf/task.hpp>
+#include <sheaf/time_limit.hpp>
+
+#include "runtime_core.hpp"
+#include "step.hpp"
+#include "waits_for.hpp"
+
+namespace sheaf::detail {
+
+// ---- from a coroutine --------------------------------------------------------------------------------------------------------
+
+bool task_awaiter::suspend(task_core& self, std::coroutine_handle<> handle, bool owns) {
+  if (&self == target_) throw invalid_state("task " + label_of(self) + " waits for itself");
+  self_ = node_.self = &self;
+  if (target_->state.is_complete()) {
+    if (may_skip_suspension(self)) return false;
+    yield_in(self, *this, handle);
+    return true;
+  }
+  owns_ = owns;
+  begin_wait(self, *this, handle);
+  return add_waiter(*target_, node_);
+}
+
+void task_awaiter::notify(waiter_node& base, outcome_kind) noexcept { wake(*static_cast<node&>(base).self); }
+
+cancel_answer task_awaiter::on_cancel(task_core& self) noexcept {
+  if (owns_) {
+    pass_cancel_on(self, *target_);
+    return cancel_answer::stay;
+  }
+  return target_->waiters.remove(node_) ? cancel_answer::give_up : cancel_answer::stay;
+}
+
+// ---- from a thread -----------------------------------------------------------------------------------------------------------
+
+namespace {
+
+/// Who signalled the parker; `stuck` is what a manual clock signals.
+constexpr std::uint32_t k_stuck = 1, k_completed = 2, k_cancelled = 4, k_expired = 8;
+constexpr unsigned k_claims_on_one_stack = 64;
+
+/// One blocked thread: its registration with the target, with its own task's cancel requests, and with a deadline.
+struct thread_wait final : waiter_node {
+  thread_wait() noexcept : waiter_node(&completed) {}
+  static void completed(waiter_node& node, outcome_kind) noexcept {
+    auto& self = static_cast<thread_wait&>(node);
+    self.end(k_completed);
+  }
+  void end(std::uint32_t why) noexcept {
+    if (clock != nullptr) clock->end_wait(clocked);
+    parker.signal(why);
+  }
+
+  sync::parker parker;
+  manual_clock_core* clock = nullptr;
+  clock_waiter clocked;
+};
+
+struct expiry final : timer {
+  explicit expiry(thread_wait& owner) noexcept : timer(&expired), wait(&owner) {}
+  static void expired(timer& base) noexcept { static_cast<expiry&>(base).wait->end(k_expired); }
+  thread_wait* wait;
+};
+
+bool may_run_here(const thread_context& here, task_core& target, runtime_core& runtime) noexcept {
+  if (here.claims >= k_claims_on_one_stack) return false;
+  if (here.step != inside::nothing) return (here.step == inside::call) == target.blocking && here.runtime == &runtime;
+  return here.owner == nullptr && !target.blocking && runtime.options().callers_help;
+}
+
+/// True: the target was not started, and has had its first step on this stack.
+bool run_here(thread_context& here, task_core& target, runtime_core& runtime) noexcept {
+  runtime.item_begun();  // before the claim: the stale queue entry may be popped, and stop counting, at once
+  const auto claimed = target.state.claim_unstarted();
+  if (claimed != task_state::begin::skip) {
+    const bool blocking = target.blocking;
+    ++here.claims;
+    run_claimed(target, claimed == task_state::begin::resume_cancelled);
+    --here.claims;
+    if (blocking) runtime.call_ended();
+  }
+  runtime.item_done();
+  return claimed != task_state::begin::skip;
+}
+
+executor::wait_result park(thread_wait& wait, sync::nanoseconds deadline) noexcept {
+  return wait.parker.wait(deadline) ? executor::wait_result::signalled : executor::wait_result::timed_out;
+}
+
+executor::wait_result block(runtime_core& runtime, thread_wait& wait, sync::nanoseconds deadline,
+                            const thread_context& here) noexcept {
+  if (runtime.clock() != nullptr) runtime.clock()->begin_wait(wait.clocked);
+  runtime_core* const owner = here.owner;
+  if (owner != nullptr && owner->native() != nullptr && here.step == inside::task) {
+    switch (owner->native()->block(wait.parker, deadline)) {
+      case pool::block_result::signalled:
+        return executor::wait_result::signalled;
+      case pool::block_result::timed_out:
+        return executor::wait_result::timed_out;
+      case pool::block_result::would_deadlock:
+        return executor::wait_result::would_deadlock;
+    }
+  }
+  if (here.step == inside::call) return park(wait, deadline);
+  if (executor* const mine = (here.step != inside::nothing ? here.runtime : &runtime)->foreign_executor()) {
+    return mine->wait(wait.parker, deadline, here.step != inside::nothing);
+  }
+  return park(wait, deadline);
+}
+
+[[noreturn]] void throw_would_deadlock(task_core& target) {
+  throw would_deadlock("get() would wait for ever for task " + label_of(target) + describe_parked_tasks(target));
+}
+
+enum class wait_end { completed, timed_out, asked_to_stop };
+
+/// `self`: whose cancel requests end the wait; null: nobody's.
+wait_end wait_once(const thread_context& here, task_core& target, runtime_core& runtime, const time_limit& limit,
+                   task_core* self) {
+  thread_wait wait;
+  wait.clock = runtime.clock();
+  wait.clocked.parker = &wait.parker;
+  wait.clocked.counted = here.step != inside::nothing && here.runtime->clock() == wait.clock;
+  const auto on_cancelled = [&wait]() noexcept { wait.end(k_cancelled); };
+  // Its own task's requests end the wait. Made before the registration below, so that whatever throws leaves nothing behind.
+  const pending_cancel_registration<decltype(on_cancelled)> own_cancel(self, on_cancelled);
+  if (!add_waiter(target, wait)) return wait_end::completed;
+  timer_queue& timers = runtime.timers();
+  expiry deadline(wait);
+  const sync::nanoseconds when = limit.unlimited() ? sync::k_forever : saturating_add(timers.now(), limit.nanoseconds());
+  if (!limit.unlimited()) timers.arm(deadline, when);
+  const auto ended = block(runtime, wait, wait.clock == nullptr ? when : sync::k_forever, here);
+
+  // Take down what has not fired; wait for what is in the middle of it.
+  if (wait.clock != nullptr) {
+    wait.clock->end_wait(wait.clocked);
+    if (wait.clocked.deadlocked) wait.parker.wait_for(k_stuck);
+  }
+  const bool completed = !target.waiters.remove(wait);
+  if (completed) wait.parker.wait_for(k_completed);
+  if (!limit.unlimited() && !timers.disarm(deadline)) wait.parker.wait_for(k_expired);
+  if (self != nullptr && self->state.cancel_pending()) return wait_end::asked_to_stop;
+  if (completed) return wait_end::completed;
+  const std::uint32_t why = wait.parker.signals();
+  if (ended == executor::wait_result::would_deadlock || (why & k_stuck) != 0) throw_would_deadlock(target);
+  if (ended == executor::wait_result::timed_out || (why & k_expired) != 0) return wait_end::timed_out;
+  return wait_end::asked_to_stop;
+}
+
+bool wait_on_thread(task_core& target, const time_limit& limit) {
+  thread_context& here = context();
+  task_core* const self = here.task;
+  if (self == &target) throw invalid_state("get(): task " + label_of(target) + " waits for itself");
+  const runtime_pin runtime(target);
+  if (!runtime) return true;
+  if (may_run_here(here, target, *runtime) && run_here(here, target, *runtime) && target.state.is_complete()) return true;
+
+  for (;;) {
+    switch (wait_once(here, target, *runtime, limit, self)) {
+      case wait_end::completed:
+        return true;
+      case wait_end::timed_out:
+        return false;
+      case wait_end::asked_to_stop:
+        // The request may have been taken back meanwhile.
+        if (self == nullptr || !self->state.cancel_pending()) break;
+        cancel_scope::settle(*self);
+        throw_cancelled(*self);
+    }
+  }
+}
+
+}  // namespace
+
+void wait_owned(task_core& target) {
+  try {
+    static_cast<void>(wait_blocking(target, {}));
+  } catch (...) {
+    // What it runs on may be the caller's: it must have ended before the caller unwinds.
+    request_cancel(target, "its get() was given up");
+    const runtime_pin runtime(target);
+    try {
+      while (runtime && !target.state.is_complete()) static_cast<void>(wait_once(context(), target, *runtime, {}, nullptr));
+    } catch (...) {  // would_deadlock: it cannot end while this thread waits
+    }
+    throw;
+  }
+}
+
+bool wait_blocking(task_core& target, const time_limit& limit) {
+  return target.state.is_complete() || wait_on_thread(target, limit);
+}
+
+}  // namespace sheaf::detail
