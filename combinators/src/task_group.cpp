@@ -1,0 +1,258 @@
+#include <sheaf/task_group.hpp>
+
+#include <string>
+#include <vector>
+
+#include <sheaf/errors.hpp>
+
+namespace sheaf {
+
+namespace {
+std::string describe(const std::string& what, const std::vector<std::exception_ptr>& errors) {
+  std::string text = what + " (" + std::to_string(errors.size()) + (errors.size() == 1 ? " error)" : " errors)");
+  const char* separator = ": ";
+  for (const std::exception_ptr& error : errors) {
+    text += separator;
+    separator = "; ";
+    try {
+      std::rethrow_exception(error);
+    } catch (const std::exception& caught) {
+      text += caught.what();
+    } catch (...) {
+      text += "an exception of unknown type";
+    }
+  }
+  return text;
+}
+}  // namespace
+
+exception_group::exception_group(const std::string& what, std::vector<std::exception_ptr> errors)
+    : std::runtime_error(describe(what, errors)),
+      errors_(std::make_shared<const std::vector<std::exception_ptr>>(std::move(errors))) {}
+exception_group::~exception_group() = default;
+
+namespace detail {
+
+struct group_core::member final : waiter_node {
+  explicit member(group_core& owner, task_core& of) noexcept : waiter_node(&ended), core(&owner), child(&of) {
+    of.state.add_handle();
+  }
+  ~member() {
+    if (child != nullptr) drop_handle(*child);
+  }
+  static void ended(waiter_node& node, outcome_kind with) noexcept {
+    auto& self = static_cast<member&>(node);
+    self.core->child_ended(self, with == outcome_kind::error);
+  }
+  group_core* core;
+  task_core* child;
+  member* before = nullptr;
+  member* after = nullptr;
+  member* next_failed = nullptr;
+  std::uint32_t asked = 0;  ///< the round in which it was last asked to stop
+};
+
+group_core* group_core::make(task_core& parent) {
+  auto* const core = new group_core(parent);
+  core->scope_.open(parent);
+  return core;
+}
+
+group_core::~group_core() {
+  while (member* const each = failed_first_) {
+    failed_first_ = each->next_failed;
+    delete each;
+  }
+}
+
+void group_core::drop() noexcept {
+  // order: acq_rel: the last one sees what the others did; peer: the other drops (T4).
+  if (references_.fetch_sub(1, sync::acq_rel) == 1) delete this;
+}
+
+std::size_t group_core::size() const noexcept {
+  const sync::lock_guard guard(lock_);
+  return count_;
+}
+
+bool group_core::aborting() const noexcept {
+  const sync::lock_guard guard(lock_);
+  return phase_ == phase::aborting;
+}
+
+namespace {
+[[noreturn]] void throw_refused(bool aborting) {
+  throw invalid_state(aborting ? "task_group::spawn: the group is being cancelled" : "task_group::spawn: the group has ended");
+}
+}  // namespace
+
+void group_core::check_open() const {
+  const sync::lock_guard guard(lock_);
+  if (phase_ != phase::open) throw_refused(phase_ == phase::aborting);
+}
+
+void group_core::link(task_core& child) {
+  auto made = std::make_unique<member>(*this, child);
+  const sync::lock_guard guard(lock_);
+  if (phase_ != phase::open) throw_refused(phase_ == phase::aborting);
+  add_first_waiter(child, *made);  // while nobody else knows the child
+  made->before = last_;
+  (last_ != nullptr ? last_->after : first_) = made.get();
+  last_ = made.get();
+  ++count_;
+  references_.fetch_add(1, sync::relaxed);
+  static_cast<void>(made.release());
+}
+
+void group_core::unlink(member& child) noexcept {
+  (child.before != nullptr ? child.before->after : first_) = child.after;
+  (child.after != nullptr ? child.after->before : last_) = child.before;
+  child.before = child.after = nullptr;
+  --count_;
+}
+
+void group_core::file_failure(member& child) noexcept {
+  const sync::lock_guard guard(lock_);
+  (failed_last_ != nullptr ? failed_last_->next_failed : failed_first_) = &child;
+  failed_last_ = &child;
+}
+
+void group_core::child_ended(member& child, bool failed) noexcept {
+  if (failed) {
+    child.child->state.mark_observed();
+    file_failure(child);  // before the abort, whose failures come after this one
+    abort();              // still linked: T2
+  }
+  if (!failed) {
+    // Still counted: the group does not end before the result, whose destructor may use what outlives the group.
+    task_core* result = nullptr;
+    {
+      const sync::lock_guard guard(lock_);
+      result = std::exchange(child.child, nullptr);
+    }
+    drop_handle(*result);
+  }
+  task_core* to_wake = nullptr;
+  {
+    const sync::lock_guard guard(lock_);
+    unlink(child);
+    if (count_ == 0 && joining_) {
+      joining_ = false;
+      phase_ = phase::closed;
+      to_wake = parent_;
+    }
+  }
+  if (!failed) delete &child;
+  if (to_wake != nullptr) wake(*to_wake);
+  drop();
+}
+
+bool group_core::begin_abort() noexcept {
+  const sync::lock_guard guard(lock_);
+  if (phase_ != phase::open) return false;
+  phase_ = phase::aborting;
+  ++round_;
+  references_.fetch_add(2, sync::relaxed);  // the abort item, and this thread until it has fired the scope
+  return true;
+}
+
+void group_core::abort() noexcept {
+  if (!begin_abort()) return;
+  post_to(*runtime_, abort_item_);
+  scope_.fire();
+  drop();
+}
+
+void group_core::abort_children() noexcept {
+  if (!begin_abort()) return;
+  post_to(*runtime_, abort_item_);
+  drop();
+}
+
+void group_core::pass_cancel_on() noexcept {
+  const unsigned asked = scope_.level();
+  if (asked <= passed_on_) return;
+  passed_on_ = asked;
+  {
+    const sync::lock_guard guard(lock_);
+    if (phase_ == phase::open) phase_ = phase::aborting;
+    ++round_;
+  }
+  cancel_children();
+}
+
+void group_core::abort_item::run(work_item& item) noexcept {
+  group_core& core = *static_cast<abort_item&>(item).core;
+  runtime_core& runtime = *core.runtime_;
+  core.cancel_children();
+  core.drop();
+  posted_done(runtime);
+}
+
+void group_core::cancel_children() noexcept {
+  for (;;) {
+    task_core* child = nullptr;
+    {
+      // Asked ones go to the end, so that the first is asked only when all are. The lock is not held over a request.
+      const sync::lock_guard guard(lock_);
+      member* const each = first_;
+      if (each == nullptr || each->asked == round_) return;
+      each->asked = round_;
+      if (each != last_) {
+        unlink(*each);
+        ++count_;
+        each->before = last_;
+        last_->after = each;
+        last_ = each;
+      }
+      child = each->child;
+      if (child == nullptr) continue;  // it has ended
+      child->state.add_reference();
+    }
+    request_cancel(*child, "its task group was cancelled");
+    drop_reference(*child);
+  }
+}
+
+void group_core::throw_failures(std::exception_ptr body_error) {
+  std::vector<std::exception_ptr> errors;
+  for (const member* each = failed_first_; each != nullptr; each = each->next_failed)
+    errors.push_back(each->child->header().error());
+  if (body_error) errors.push_back(std::move(body_error));
+  throw exception_group("task group failed", std::move(errors));
+}
+
+bool group_join::suspend() noexcept {
+  const sync::lock_guard guard(core_->lock_);
+  if (core_->count_ == 0) {
+    core_->phase_ = group_core::phase::closed;
+    return false;
+  }
+  core_->joining_ = true;
+  core_->passed_on_ = core_->scope_.seen_level();
+  return true;
+}
+
+cancel_answer group_join::on_cancel(task_core&) noexcept {
+  core_->pass_cancel_on();
+  return cancel_answer::stay;
+}
+
+void throw_group_without_value() { throw task_cancelled("group body", "the group was cancelled before it gave a value"); }
+
+void start_in_group(group_core& group, task_core& child, const start_options& options) {
+  child.runtime = &group.runtime();
+  try {
+    if (!options.name.empty()) set_name_of(child, options.name);
+    reserve_start(child, group.runtime());
+    group.link(child);
+  } catch (...) {
+    discard_unstarted(child);
+    throw;
+  }
+  // Cannot fail any more: named, and a structured child is admitted always.
+  start_task(child, group.runtime(), {.eager = options.eager, .structured = true}, "task_group::spawn");
+}
+
+}  // namespace detail
+}  // namespace sheaf
