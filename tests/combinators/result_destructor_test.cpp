@@ -1,0 +1,124 @@
+/// What the destructor of a result may do, wherever it runs: wake others and wait for them, like any code of the user's.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <functional>
+#include <utility>
+
+#include <sheaf/semaphore.hpp>
+#include <sheaf/task_group.hpp>
+#include <sheaf/this_task.hpp>
+
+#include "support/flavour.hpp"
+#include "support/gate.hpp"
+#include "support/until.hpp"
+
+namespace sheaf {
+namespace {
+
+using test::gate;
+
+SHEAF_ON_NATIVE_POOLS(ResultDestructors);
+
+/// A result that does something when it goes.
+class at_end {
+ public:
+  explicit at_end(std::function<void()> act) : act_(std::move(act)) {}
+  at_end(at_end&& other) noexcept : act_(std::exchange(other.act_, nullptr)) {}
+  at_end& operator=(at_end&&) = delete;
+  ~at_end() {
+    if (act_) act_();
+  }
+
+ private:
+  std::function<void()> act_;
+};
+
+coro<at_end> gives_at(gate open, std::function<void()> act) {
+  co_await open;
+  co_return at_end(std::move(act));
+}
+
+/// The end of a group's last child destroys its result, which wakes a task and blocks its thread until that one has run: the task must
+/// be where another worker finds it.
+TEST_P(ResultDestructors, WhoIsWokenByOneMayBeWaitedForInIt) {
+  if (GetParam() == test::flavour::native_1) GTEST_SKIP() << "blocks a worker for another one";
+  run([]() -> coro<> {
+    semaphore stop(0);
+    const gate helper_ran, child_may_end;
+    const task<> helper = spawn(
+        [](semaphore& stop, gate ran) -> coro<> {
+          const permit mine = co_await stop.acquire();
+          ran.open();
+        },
+        std::ref(stop), helper_ran);
+    co_await test::until_parked(helper);
+    const auto stop_and_wait = [&stop, helper_ran] {
+      stop.release();
+      helper_ran.wait();
+    };
+    const task<> whole = spawn([&]() -> coro<> {
+      const auto body = [&](task_group& group) -> coro<> {
+        static_cast<void>(group.spawn(gives_at, child_may_end, stop_and_wait));
+        co_return;
+      };
+      co_await with_task_group(body);
+    });
+    co_await test::until_parked(whole);
+    child_may_end.open();
+    co_await whole;
+    co_await helper;
+  });
+}
+
+/// A child has ended, and its result's destructor is under way, when the body ends: the group waits for it.
+TEST_P(ResultDestructors, AGroupEndsAfterThoseOfItsChildren) {
+  if (GetParam() == test::flavour::native_1) GTEST_SKIP() << "blocks a worker for another one";
+  const gate in_destructor, go_on;
+  std::atomic<bool> destroyed{false}, in_time{false};
+  const auto act = [&] {
+    in_destructor.open();
+    go_on.wait();
+    destroyed.store(true);
+  };
+  const task<> whole = rt().spawn([&]() -> coro<> {
+    const auto body = [&](task_group& group) -> coro<> {
+      const gate child_may_end;  // not before the handle has gone: the result goes with the last one
+      static_cast<void>(group.spawn(gives_at, child_may_end, act));
+      child_may_end.open();
+      co_await in_destructor;
+    };
+    co_await with_task_group(body);
+    in_time.store(destroyed.load());
+  });
+  in_destructor.wait();
+  test::spin_until([&] { return whole.done() || test::is_parked(whole); });
+  go_on.open();
+  whole.get();
+  EXPECT_TRUE(in_time.load());
+}
+
+/// Nobody has kept a handle, so the task's own end destroys its result, whose destructor blocks in get().
+TEST_P(ResultDestructors, OneMayWaitForATaskThoughItsOwnHasEnded) {
+  const gate open;
+  std::atomic<int> destroyed{0};
+  run([&]() -> coro<> {
+    const task<> helper = spawn([](gate open) -> coro<> { co_await open; }, open);
+    const gate begun;
+    const auto act = [&, helper] {
+      begun.open();
+      helper.get();
+      destroyed.fetch_add(1);
+    };
+    const gate may_end;
+    static_cast<void>(spawn(gives_at, may_end, act));
+    may_end.open();
+    co_await begun;
+    open.open();
+    while (destroyed.load() == 0) co_await this_task::yield();
+  });
+  EXPECT_EQ(destroyed.load(), 1);
+}
+
+}  // namespace
+}  // namespace sheaf

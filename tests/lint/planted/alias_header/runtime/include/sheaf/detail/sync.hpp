@@ -1,0 +1,4 @@
+#pragma once
+#include <atomic>
+template <class T>
+using atomic = std::atomic<T>;

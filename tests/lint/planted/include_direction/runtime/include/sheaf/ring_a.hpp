@@ -1,0 +1,2 @@
+#pragma once
+#include <sheaf/ring_b.hpp>

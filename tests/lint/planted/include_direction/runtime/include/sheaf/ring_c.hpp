@@ -1,0 +1,2 @@
+#pragma once
+#include <sheaf/ring_a.hpp>  // lint! closes a cycle of three

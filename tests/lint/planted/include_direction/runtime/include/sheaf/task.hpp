@@ -1,0 +1,4 @@
+#pragma once
+#include <sheaf/detail/state.hpp>
+#include <sheaf/version.hpp>
+#include <vector>

@@ -1,0 +1,21 @@
+# usage: cmake -DPREFIX=<prefix> -DTREES=<source and build tree> -P exports_are_clean.cmake
+cmake_minimum_required(VERSION 3.24)
+
+file(GLOB_RECURSE exports "${PREFIX}/*/sheaf*.cmake")
+if(NOT exports)
+  message(FATAL_ERROR "nothing is exported below ${PREFIX}")
+endif()
+foreach(file IN LISTS exports)
+  file(READ "${file}" text)
+  # The prefix may lie inside the build tree, as it does in the test: only absolute paths elsewhere are leaks.
+  string(REPLACE "${PREFIX}" "" text "${text}")
+  foreach(tree IN LISTS TREES)
+    string(FIND "${text}" "${tree}" at)
+    if(NOT at EQUAL -1)
+      message(FATAL_ERROR "${file} names ${tree}")
+    endif()
+  endforeach()
+  if(text MATCHES "INTERFACE_(COMPILE|LINK)_OPTIONS")
+    message(FATAL_ERROR "${file} hands on flags: ${CMAKE_MATCH_0}")
+  endif()
+endforeach()

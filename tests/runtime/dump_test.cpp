@@ -1,0 +1,143 @@
+/// dump(): a line for every task that has not completed, with what it waits for.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <sheaf/runtime.hpp>
+#include <sheaf/semaphore.hpp>
+#include <sheaf/sleep.hpp>
+#include <sheaf/this_task.hpp>
+#include <sheaf/when_all.hpp>
+
+#include "support/flavour.hpp"
+#include "support/gate.hpp"
+#include "support/until.hpp"
+
+namespace sheaf {
+namespace {
+
+using namespace std::chrono_literals;
+using test::gate;
+using test::until_complete;
+using test::until_parked;
+
+SHEAF_ON_EVERY_FLAVOUR(DumpOnEvery);
+
+/// The line of the task called `name`, without its name and id.
+std::string line_of(const std::string& dump, const std::string& name) {
+  const std::size_t at = dump.find(name + " (id ");
+  if (at == std::string::npos) return "no line for " + name + " in:\n" + dump;
+  const std::size_t begin = dump.find("): ", at) + 3;
+  return dump.substr(begin, dump.find('\n', begin) - begin);
+}
+
+coro<> wait_at(gate at) { co_await at; }
+
+TEST_P(DumpOnEvery, SaysWhatEveryTaskWaitsFor) {
+  run([]() -> coro<> {
+    const gate never;
+    semaphore none(0);
+    const task<> at_gate = spawn(spawn_options{.name = "at-gate"}, wait_at, never);
+    std::vector<task<>> parked{
+        at_gate,
+        spawn(spawn_options{.name = "sleeping"}, []() -> coro<> { co_await sleep_for(1h); }),
+        spawn(
+            spawn_options{.name = "observing"}, [](task<> target) -> coro<> { co_await target; }, at_gate),
+        spawn(
+            spawn_options{.name = "queueing"}, [](semaphore& from) -> coro<> { const permit mine = co_await from.acquire(); },
+            std::ref(none)),
+        spawn(
+            spawn_options{.name = "forking"}, [](gate at) -> coro<> { co_await when_all(wait_at(at), wait_at(at)); }, never),
+    };
+    co_await sleep_for(1500ms);
+    for (const task<>& each : parked) co_await until_parked(each);
+    const std::string dump = runtime::current()->dump();
+    EXPECT_EQ(line_of(dump, "at-gate"), "waits for a gate, 1.500 s old");
+    EXPECT_EQ(line_of(dump, "sleeping"), "waits for a timer, 1.500 s old");
+    EXPECT_EQ(line_of(dump, "observing"), "waits for task 'at-gate', 1.500 s old");
+    EXPECT_EQ(line_of(dump, "queueing"), "waits for a semaphore, 1.500 s old");
+    EXPECT_EQ(line_of(dump, "forking"), "waits for when_all, 1.500 s old");
+    EXPECT_EQ(line_of(dump, this_task::name()), "running, 1.500 s old");
+    for (const task<>& each : parked) {
+      each.cancel();
+      co_await until_complete(each);
+    }
+  });
+  EXPECT_EQ(rt().dump(), "");
+}
+
+TEST_P(DumpOnEvery, ShowsBlockingCallsAndTasksNotStarted) {
+  start({.max_blocking_threads = 1});
+  const gate inside, leave, release;
+  const auto running = rt().spawn_blocking(
+      spawn_options{.name = "in-call"},
+      [](gate inside, gate leave) {
+        inside.open();
+        leave.wait();
+      },
+      inside, leave);
+  inside.wait();
+  const auto queued = rt().spawn_blocking(spawn_options{.name = "in-queue"}, [] {});
+  occupy(release);
+  const auto ready = rt().spawn(spawn_options{.name = "not-started"}, [] {});
+  const std::string dump = rt().dump();
+  EXPECT_EQ(line_of(dump, "in-call"), "runs on a blocking thread, 0.000 s old");
+  EXPECT_EQ(line_of(dump, "in-queue"), "queued for a blocking thread, 0.000 s old");
+  EXPECT_EQ(line_of(dump, "not-started"), "ready to run, 0.000 s old");
+  release.open();
+  leave.open();
+  running.get();
+  queued.get();
+  ready.get();
+}
+
+TEST_P(DumpOnEvery, LinesComeInTheOrderOfIds) {
+  run([]() -> coro<> {
+    const gate open;
+    std::vector<task<>> all;
+    for (int i = 0; i < 30; ++i) all.push_back(spawn(wait_at, open));
+    const std::string dump = runtime::current()->dump();
+    std::size_t last = 0;
+    for (const task<>& each : all) {
+      const std::size_t at = dump.find(each.name() + " (id ");
+      EXPECT_NE(at, std::string::npos);
+      EXPECT_GE(at, last);
+      last = at;
+    }
+    open.open();
+    for (const task<>& each : all) co_await each;
+  });
+}
+
+/// A look holds parked tasks for a moment; what comes in meanwhile is not lost.
+TEST(Dump, LookingWhileTasksAreWokenAndCancelled) {
+  runtime rt({.workers = 2});
+  const gate done;
+  std::thread looking([&] {
+    while (!done.is_open()) {
+      static_cast<void>(rt.dump());
+      static_cast<void>(rt.tasks());
+    }
+  });
+  for (int round = 0; round < 50; ++round) {
+    const gate open;
+    std::vector<task<>> all;
+    for (int i = 0; i < 10; ++i) all.push_back(rt.spawn(wait_at, open));
+    for (std::size_t i = 0; i < all.size(); i += 2) all[i].cancel();
+    open.open();
+    for (const task<>& each : all) {
+      try {
+        each.get();
+      } catch (const task_cancelled&) {
+      }
+    }
+  }
+  done.open();
+  looking.join();
+}
+
+}  // namespace
+}  // namespace sheaf

@@ -1,0 +1,242 @@
+/// sleep_for and sleep_until, in virtual time but for two.
+#include <sheaf/sleep.hpp>
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <limits>
+#include <memory>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <sheaf/runtime.hpp>
+#include <sheaf/this_task.hpp>
+
+#include "support/flavour.hpp"
+#include "support/gate.hpp"
+#include "support/run_test.hpp"
+#include "support/until.hpp"
+
+namespace sheaf {
+namespace {
+
+using namespace std::chrono_literals;
+using test::gate;
+using test::run_test;
+using test::until_complete;
+using test::until_parked;
+
+SHEAF_ON_EVERY_FLAVOUR(SleepOnEvery);
+
+TEST_P(SleepOnEvery, Sleep01_TwoInARowTakeTheSumAndTheValueComesBack) {
+  run([this]() -> coro<> {
+    EXPECT_EQ(co_await sleep_for(50ms, 1), 1);
+    EXPECT_EQ(clock().now(), 50ms);
+    std::unique_ptr<int> box = co_await sleep_for(50ms, std::make_unique<int>(2));
+    EXPECT_EQ(*box, 2);
+    EXPECT_EQ(clock().now(), 100ms);
+  });
+}
+
+TEST(Sleep, Sleep02_ZeroOrLessYieldsExactlyOnce) {
+  for (const auto length : {0ms, -5ms, std::chrono::milliseconds::min()}) {
+    std::string order;
+    run_test(
+        [&]() -> coro<> {
+          const auto other = spawn(
+              [](std::string& order) -> coro<> {
+                order += 'b';
+                co_await this_task::yield();
+                order += 'd';
+              },
+              std::ref(order));
+          order += 'a';
+          co_await sleep_for(length);
+          order += 'c';
+          co_await other;
+        },
+        1);
+    EXPECT_EQ(order, "abcd");
+  }
+}
+
+TEST(Sleep, Sleep03_NotANumberIsAnError) {
+  constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_THROW(static_cast<void>(sleep_for(std::chrono::duration<double>(nan))), std::invalid_argument);
+  EXPECT_THROW(static_cast<void>(sleep_for(std::chrono::duration<float>(static_cast<float>(nan)), 1)), std::invalid_argument);
+}
+
+TEST_P(SleepOnEvery, Sleep04_CancellingASleeperWakesItAtOnceAndRemovesItsTimer) {
+  run([this]() -> coro<> {
+    const task<> sleeper = spawn([]() -> coro<> { co_await sleep_for(5000s); });
+    co_await sleep_for(100ms);
+    sleeper.cancel();
+    co_await until_complete(sleeper);
+    EXPECT_TRUE(sleeper.cancelled());
+    EXPECT_EQ(clock().now(), 100ms);
+    co_await sleep_for(1s);
+  });
+  EXPECT_EQ(clock().now(), 1100ms);
+  // No deadline is left: without one, time can never move.
+  const gate never;
+  const task<> stuck = rt().spawn([](gate at) -> coro<> { co_await at; }, never);
+  EXPECT_THROW(stuck.get(), would_deadlock);
+  EXPECT_EQ(clock().now(), 1100ms);
+  never.open();
+  stuck.get();
+}
+
+TEST_P(SleepOnEvery, Sleep05_EqualSleepsOverlap) {
+  run([this]() -> coro<> {
+    std::vector<task<>> all;
+    for (int i = 0; i < 100; ++i) all.push_back(spawn([]() -> coro<> { co_await sleep_for(1h); }));
+    for (task<>& each : all) co_await std::move(each);
+    EXPECT_EQ(clock().now(), 1h);
+  });
+}
+
+/// SLEEP-08: deterministic with one worker: every task wakes exactly at its instant, in order.
+TEST(Sleep, Sleep08_SleepersWakeAtTheirInstantsInOrder) {
+  manual_clock clock;
+  std::vector<std::chrono::nanoseconds> woken;
+  const std::vector<std::chrono::milliseconds> expected = [] {
+    std::vector<std::chrono::milliseconds> all(500);
+    for (std::size_t i = 0; i < all.size(); ++i) all[i] = std::chrono::milliseconds(7 * i + 1);
+    return all;
+  }();
+  run(
+      [&]() -> coro<> {
+        auto order = expected;
+        std::shuffle(order.begin(), order.end(), std::minstd_rand(1));
+        for (const auto length : order) {
+          const task<> each = spawn(
+              [](std::chrono::milliseconds length, manual_clock& clock, std::vector<std::chrono::nanoseconds>& woken) -> coro<> {
+                co_await sleep_for(length);
+                woken.push_back(clock.now());
+              },
+              length, std::ref(clock), std::ref(woken));
+        }
+        co_await sleep_for(1h);
+      },
+      {.workers = 1, .clock = &clock});
+  ASSERT_EQ(woken.size(), expected.size());
+  for (std::size_t i = 0; i < woken.size(); ++i) EXPECT_EQ(woken[i], expected[i]);
+}
+
+TEST_P(SleepOnEvery, SleepUntilCountsFromTheClocksBeginning) {
+  run([this]() -> coro<> {
+    co_await sleep_for(1s);
+    co_await sleep_until(std::chrono::steady_clock::time_point(3s));
+    EXPECT_EQ(clock().now(), 3s);
+    co_await sleep_until(std::chrono::steady_clock::time_point(2s));  // past
+    EXPECT_EQ(clock().now(), 3s);
+  });
+}
+
+TEST_P(SleepOnEvery, DurationsOfEveryKind) {
+  run([this]() -> coro<> {
+    co_await sleep_for(std::chrono::duration<double>(0.25));
+    EXPECT_EQ(clock().now(), 250ms);
+    co_await sleep_for(std::chrono::duration<float, std::ratio<60>>(0.5F));
+    EXPECT_EQ(clock().now(), 30'250ms);
+    co_await sleep_for(1ns);
+    EXPECT_EQ(clock().now(), 30'250ms + 1ns);
+    co_await sleep_for(std::chrono::hours(24));
+    EXPECT_EQ(clock().now(), 24h + 30'250ms + 1ns);
+  });
+}
+
+/// WAITFOR-19 for sleeps: what is too long to count neither overflows nor fires.
+TEST_P(SleepOnEvery, TheLongestSleepsDoNotOverflow) {
+  run([]() -> coro<> {
+    std::vector<task<>> sleepers;
+    sleepers.push_back(spawn([]() -> coro<> { co_await sleep_for(std::chrono::hours::max()); }));
+    sleepers.push_back(spawn([]() -> coro<> { co_await sleep_for(std::chrono::nanoseconds::max()); }));
+    sleepers.push_back(spawn([]() -> coro<> { co_await sleep_for(std::chrono::duration<double>(1e300)); }));
+    sleepers.push_back(spawn([]() -> coro<> { co_await sleep_until(std::chrono::steady_clock::time_point::max()); }));
+    co_await sleep_for(std::chrono::hours(24 * 365 * 100));
+    for (const task<>& each : sleepers) {
+      EXPECT_FALSE(each.done());
+      each.cancel();
+      co_await until_complete(each);
+    }
+  });
+}
+
+/// Decision 13: a blocking call that is out stops time, unless it waits in get() itself.
+TEST_P(SleepOnEvery, Sleep08_TimeStandsStillWhileABlockingCallIsOut) {
+  const gate inside, leave;
+  auto call = rt().spawn_blocking(
+      [](gate inside, gate leave) {
+        inside.open();
+        leave.wait();
+      },
+      inside, leave);
+  inside.wait();
+  const task<> sleeper = rt().spawn([]() -> coro<> { co_await sleep_for(1ms); });
+  run([sleeper]() -> coro<> { co_await until_parked(sleeper); });
+  EXPECT_FALSE(sleeper.done());
+  EXPECT_EQ(clock().now(), 0ns);
+  leave.open();
+  sleeper.get();
+  call.get();
+  EXPECT_EQ(clock().now(), 1ms);
+}
+
+TEST_P(SleepOnEvery, ABlockingCallThatWaitsInGetLetsTimeMove) {
+  run([this]() -> coro<> {
+    auto call = spawn_blocking([] {
+      auto slept = spawn([]() -> coro<int> { co_return co_await sleep_for(1h, 5); });
+      return std::move(slept).get();
+    });
+    EXPECT_EQ(co_await std::move(call), 5);
+    EXPECT_EQ(clock().now(), 1h);
+  });
+}
+
+TEST(Sleep, UnderHoldTimeMovesByAdvanceOnly) {
+  manual_clock clock;
+  runtime rt({.workers = test::test_workers(), .clock = &clock});
+  const auto held = clock.hold();
+  const task<> minute = rt.spawn([]() -> coro<> { co_await sleep_for(1min); });
+  const task<> hour = rt.spawn([]() -> coro<> { co_await sleep_for(1h); });
+  test::spin_until([&] { return test::is_parked(minute) && test::is_parked(hour); });
+  clock.advance(59s);
+  EXPECT_FALSE(minute.done());
+  clock.advance(1s);
+  EXPECT_TRUE(minute.done());
+  EXPECT_FALSE(hour.done());
+  clock.advance(2h);
+  EXPECT_TRUE(hour.done());
+  EXPECT_EQ(clock.now(), 2h + 1min);
+}
+
+// ---- the steady clock --------------------------------------------------------------------------------------------------------
+
+TEST(Sleep, OnTheSteadyClockItIsNeverEarly) {
+  const auto began = std::chrono::steady_clock::now();
+  run([]() -> coro<> { co_await sleep_for(5ms); }, {.workers = 1});
+  EXPECT_GE(std::chrono::steady_clock::now() - began, 5ms);
+}
+
+TEST(Sleep, Sleep07_ABusyYieldingTaskDoesNotKeepASleeperAsleep) {
+  run(
+      []() -> coro<> {
+        bool woken = false;
+        const task<> sleeper = spawn(
+            [](bool& woken) -> coro<> {
+              co_await sleep_for(2ms);
+              woken = true;
+            },
+            std::ref(woken));
+        while (!woken) co_await this_task::yield();
+        co_await sleeper;
+      },
+      {.workers = 1});
+}
+
+}  // namespace
+}  // namespace sheaf
