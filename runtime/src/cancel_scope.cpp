@@ -19,13 +19,11 @@ bool cancel_scope::fire() noexcept {
   // order: acq_rel, peer: close(), which decides on the same word.
   if (!word_.compare_exchange_strong(expected, state::firing, sync::acq_rel, sync::acquire)) return false;
   task_core& task = *task_;
-  const bool callbacks = request_scope_cancel(task);
+  claimed_callbacks callbacks;
+  request_scope_cancel(task, callbacks);
   // order: release: the request in the task's word comes first (S2); peer: acquire in settled().
   word_.store(state::fired, sync::release);
-  if (callbacks) {
-    cancel_callbacks::run(task);
-    drop_reference(task);
-  }
+  callbacks.run();
   return true;
 }
 
@@ -46,7 +44,8 @@ bool cancel_scope::close() noexcept {
     task_->state.retract_scope_request();
     for (const cancel_scope* scope = outer_; scope != nullptr; scope = scope->outer_) {
       if (scope->settled() == state::fired) {
-        if (request_scope_cancel(*task_)) drop_reference(*task_);  // its callbacks have run
+        claimed_callbacks callbacks;  // most have run; these are younger than that scope's request
+        request_scope_cancel(*task_, callbacks);
         break;
       }
     }

@@ -35,15 +35,19 @@ task_state::take task_state::wake_inline() noexcept {
   return (before & any_request) != 0 ? take::taken_cancelled : take::taken;
 }
 
-task_state::cancel_outcome task_state::request_cancel(bool from_scope) noexcept {
-  const word before = update([from_scope](word w) {
-    if ((w & complete) != 0) return w;
+task_state::cancel task_state::request_cancel(bool from_scope, callbacks_are held) noexcept {
+  const auto refuses = [held](word w) {
+    return (w & complete) != 0 || ((w & callbacks) != 0 && held == callbacks_are::unlocked);
+  };
+  const word before = update([refuses, from_scope](word w) {
+    if (refuses(w)) return w;
     word next = w | poke | (from_scope ? scope_requested : requested);
     if (!from_scope && (w & request_mask) != request_mask) next += request_one;
     return (w & (running | queued)) != 0 ? next : next | queued;
   });
-  if ((before & complete) != 0) return {cancel::already_done, false};
-  return {(before & (running | queued)) == 0 ? cancel::post : cancel::recorded, (before & callbacks) != 0};
+  if ((before & complete) != 0) return cancel::already_done;
+  if (refuses(before)) return cancel::lock_callbacks;
+  return (before & (running | queued)) == 0 ? cancel::post : cancel::recorded;
 }
 
 void task_state::deliver() noexcept {

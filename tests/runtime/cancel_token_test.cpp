@@ -28,6 +28,11 @@ using test::run_test;
 
 using registration = cancel_registration<std::function<void()>>;
 
+struct opens_at_end {
+  gate which;
+  ~opens_at_end() { which.open(); }
+};
+
 /// Makes an object that cannot be moved inside an optional.
 template <class F>
 struct in_place {
@@ -224,6 +229,51 @@ TEST(CancelToken, DestructionWaitsForACallbackRunningElsewhere) {
   registered.wait();
   EXPECT_TRUE(waiting.cancel());
   waiting.get();
+}
+
+/// The request makes the task unwind, on its worker, while the canceller is at another callback: the one in the task's frame runs all
+/// the same, before its registration goes.
+TEST(CancelToken, AFrameThatUnwindsBecauseOfTheRequestMissesNoCallback) {
+  runtime rt({.workers = 1});
+  const gate registered, never, unwinding;
+  cancel_token token;
+  std::atomic<int> calls{0};
+  const auto waiting = rt.spawn(
+      [](gate registered, gate never, gate unwinding, cancel_token& token, std::atomic<int>& calls) -> coro<> {
+        const auto held = this_task::token().on_cancel([&calls] { calls.fetch_add(1); });
+        const opens_at_end noted{unwinding};
+        token = this_task::token();
+        registered.open();
+        co_await never;
+      },
+      registered, never, unwinding, std::ref(token), std::ref(calls));
+  registered.wait();
+  const auto another = token.on_cancel([unwinding] { unwinding.wait(); });
+  EXPECT_TRUE(waiting.cancel());
+  EXPECT_EQ(calls.load(), 1);
+  EXPECT_THROW(waiting.get(), task_cancelled);
+}
+
+/// Two callbacks of one request, the first of which destroys the registration of the second.
+TEST(CancelToken, ACallbackMayDestroyTheRegistrationThatIsNext) {
+  run_test([]() -> coro<> {
+    std::optional<registration> a, b;
+    int calls = 0;
+    const auto each = [&calls](std::optional<registration>& other) {
+      return std::function<void()>([&calls, &other] {
+        ++calls;
+        other.reset();
+      });
+    };
+    const std::function<void()> ends_b = each(b), ends_a = each(a);
+    a.emplace(in_place([&ends_b] { return this_task::token().on_cancel(ends_b); }));
+    b.emplace(in_place([&ends_a] { return this_task::token().on_cancel(ends_a); }));
+    this_task::handle().cancel();
+    EXPECT_EQ(calls, 1);
+    EXPECT_NE(a.has_value(), b.has_value());
+    this_task::uncancel();
+    co_return;
+  });
 }
 
 /// Registering, leaving and cancelling at once: a callback runs at most once, and never after its registration has gone.

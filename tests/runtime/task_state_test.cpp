@@ -29,7 +29,7 @@ struct word : task_state {
     ASSERT_FALSE(publish(failed).unseen);  // its handle exists
     ASSERT_FALSE(release_run());
   }
-  cancel request() { return request_cancel(false).result; }
+  cancel request() { return request_cancel(false, callbacks_are::unlocked); }
   [[nodiscard]] bool is(task_state::word bit) const { return (snapshot() & bit) != 0; }
 };
 
@@ -44,14 +44,14 @@ TEST(TaskState, NobodyClaimsATaskItsCreatorHolds) {
 
 TEST(TaskState, CancelThenPublishThenRun) {
   task_state w(task_state::initial_held);
-  EXPECT_EQ(w.request_cancel(false).result, cancel::recorded);
+  EXPECT_EQ(w.request_cancel(false, task_state::callbacks_are::unlocked), cancel::recorded);
   EXPECT_FALSE(w.publish_unstarted(false));
   EXPECT_EQ(w.begin_run(), begin::resume_cancelled);
 }
 
 TEST(TaskState, CancelThenPublishHere) {
   task_state w(task_state::initial_held);
-  EXPECT_EQ(w.request_cancel(false).result, cancel::recorded);
+  EXPECT_EQ(w.request_cancel(false, task_state::callbacks_are::unlocked), cancel::recorded);
   EXPECT_TRUE(w.publish_unstarted(true));
   EXPECT_FALSE(w.cancel_pending());
   EXPECT_EQ(w.end_step(), end::idle);
@@ -206,7 +206,7 @@ TEST(TaskState, CancelAndScopeCancelDuringRunThenUncancelLeavesTheScopes) {
   word w;
   w.run();
   static_cast<void>(w.request());
-  static_cast<void>(w.request_cancel(true));
+  static_cast<void>(w.request_cancel(true, task_state::callbacks_are::unlocked));
   EXPECT_EQ(w.requests(), 1U);  // a scope's request is not counted
   EXPECT_EQ(w.uncancel(), 0U);
   EXPECT_TRUE(w.cancel_pending());
@@ -216,7 +216,7 @@ TEST(TaskState, CancelAndScopeCancelDuringRunThenUncancelLeavesTheScopes) {
 TEST(TaskState, ScopeCancelDuringRunThenRetract) {
   word w;
   w.run();
-  static_cast<void>(w.request_cancel(true));
+  static_cast<void>(w.request_cancel(true, task_state::callbacks_are::unlocked));
   w.retract_scope_request();
   EXPECT_EQ(w.end_step(), end::idle);
 }
@@ -224,7 +224,7 @@ TEST(TaskState, ScopeCancelDuringRunThenRetract) {
 TEST(TaskState, CancelAndScopeCancelDuringRunThenRetractLeavesTheOther) {
   word w;
   w.run();
-  static_cast<void>(w.request_cancel(true));
+  static_cast<void>(w.request_cancel(true, task_state::callbacks_are::unlocked));
   static_cast<void>(w.request());
   w.retract_scope_request();
   EXPECT_EQ(w.end_step(), end::ask_awaiter);
@@ -342,11 +342,16 @@ TEST(TaskState, RequestsSaturate) {
   EXPECT_EQ(w.requests(), 255U);
 }
 
-TEST(TaskState, CallbacksAreReportedToTheCanceller) {
+TEST(TaskState, ACancellerOfATaskWithCallbacksMustLockThem) {
   word w;
-  EXPECT_FALSE(w.request_cancel(false).callbacks);
+  w.run();
   w.mark_callbacks();
-  EXPECT_TRUE(w.request_cancel(false).callbacks);
+  EXPECT_EQ(w.request_cancel(false, task_state::callbacks_are::unlocked), cancel::lock_callbacks);
+  EXPECT_FALSE(w.cancel_pending());
+  EXPECT_EQ(w.request_cancel(false, task_state::callbacks_are::locked), cancel::recorded);
+  EXPECT_TRUE(w.cancel_pending());
+  static_cast<void>(w.publish(false));
+  EXPECT_EQ(w.request_cancel(false, task_state::callbacks_are::unlocked), cancel::already_done);
 }
 
 // ---- held for a look -----------------------------------------------------------------------------------------------------------
@@ -566,7 +571,7 @@ TEST(TaskState, AForkedChildThatOthersReferToFinishesLikeATask) {
 
 TEST(TaskState, AForkedChildAskedToStopBeforeItsStart) {
   task_state w(task_state::initial_forked);
-  EXPECT_EQ(w.request_cancel(false).result, cancel::recorded);
+  EXPECT_EQ(w.request_cancel(false, task_state::callbacks_are::unlocked), cancel::recorded);
   EXPECT_TRUE(w.take_request_before_start());
   EXPECT_FALSE(w.cancel_pending());
 }

@@ -14,11 +14,12 @@ namespace detail {
 
 /// A registered callback.
 ///
-///   idle --attach--> registered --(canceller)--> running --> done
-///                        |detach: unlinked
-/// C1  Links are under the lock of the task's extras; invoke() runs outside it, once, on the cancelling thread.
-/// C2  detach() on another thread waits while the callback runs; within the callback it returns at once, and the canceller does
-///     not touch the object again.
+///   idle --attach--> registered --(canceller)--> claimed --> running --> done
+///                        |detach: unlinked          |detach by the canceller: unlinked
+/// C1  Links and `claimed_by_` are under the lock of the task's extras. A canceller records its request and claims what is registered in
+///     one section under that lock; invoke() runs outside it, once, on that thread.
+/// C2  detach() on another thread waits until a claimed callback has run, so none that was there when the request came is missed. On the
+///     canceller's own thread, which is within a callback, it returns at once, and the canceller does not touch the object again.
 /// C3  attach() to a task that has been asked to stop returns after the callback, whoever runs it.
 class cancel_callback_base {
  public:
@@ -36,14 +37,18 @@ class cancel_callback_base {
   void detach() noexcept;
 
  private:
-  friend struct cancel_callbacks;
+  friend class claimed_callbacks;
+
+  void link(cancel_callback_base*& first) noexcept;
+  void unlink() noexcept;
+  [[nodiscard]] bool is_linked() const noexcept { return slot_ != nullptr; }
+
   function invoke_;
   task_core* task_ = nullptr;
-  cancel_callback_base* previous_ = nullptr;
+  cancel_callback_base** slot_ = nullptr;  ///< the pointer that leads here, in the task's list or in the canceller's
   cancel_callback_base* next_ = nullptr;
-  const void* running_on_ = nullptr;  ///< the cancelling thread's context; under the extras' lock
+  const void* claimed_by_ = nullptr;  ///< the cancelling thread's context, until the callback has run
   bool* gone_ = nullptr;              ///< where the canceller learns that the callback destroyed its registration
-  bool linked_ = false;
   sync::parker done_;
 };
 
@@ -65,9 +70,10 @@ class pending_cancel_registration final : cancel_callback_base {
 
 /// Keeps a callback registered while it lives.
 ///
-/// @par Threads       destroyed on any thread; waits there for the callback if it is running on another one, and returns at once within it
+/// @par Threads       destroyed on any thread; waits there for the callback if another one is about to run it, or at it, and returns at
+///                    once within a callback of the same request
 /// @par Lifetime      keeps the task's block alive; what the callback refers to must outlive it
-/// @par Cancellation  the callback runs once, on the cancelling thread, outside locks
+/// @par Cancellation  the callback runs once, on the cancelling thread, outside locks, also when the task is gone before: its frame waits
 /// @throws std::bad_alloc  from the constructor: the task has no callbacks yet
 /// @par Cost          no allocation after the task's first callback; a lock to register and to leave
 template <class F>

@@ -10,7 +10,7 @@
 ///        5 poke             a request its awaiter has not been asked about yet
 ///        6 complete         the outcome is published
 ///        7 observed         somebody has looked, or has promised to look, at the outcome
-///        8 callbacks        cancel callbacks may be registered; a canceller must run them
+///        8 callbacks        cancel callbacks may be registered: a canceller locks them, to record and to claim them in one
 ///        9 fresh            no step has begun
 ///       10 watched          somebody has registered with the waiter list: the completer must close it
 ///       11                  free
@@ -119,13 +119,11 @@ class task_state {
   /// wake(), but the caller runs the task itself if nobody else holds it.
   [[nodiscard]] take wake_inline() noexcept;
 
-  enum class cancel { already_done, recorded, post };
-  struct cancel_outcome {
-    cancel result;
-    bool callbacks;  ///< cancel callbacks may be registered: run them
-  };
-  /// Records a request (counted, or the task's own scope's). Any thread that keeps the block alive.
-  [[nodiscard]] cancel_outcome request_cancel(bool from_scope) noexcept;
+  enum class cancel { already_done, lock_callbacks, recorded, post };
+  enum class callbacks_are { locked, unlocked };
+  /// Records a request (counted, or the task's own scope's). If cancel callbacks may be registered and are not locked, nothing is done
+  /// and the answer is lock_callbacks. Any thread that keeps the block alive.
+  [[nodiscard]] cancel request_cancel(bool from_scope, callbacks_are held) noexcept;
 
   /// Delivers what is pending: the task is about to see `cancelled`. Role: running.
   void deliver() noexcept;
@@ -252,8 +250,8 @@ class task_state {
   /// True: this call was the first.
   bool mark_observed() noexcept { return !is_observed() && (word_.fetch_or(observed, sync::relaxed) & observed) == 0; }
   void mark_callbacks() noexcept {
-    // order: seq_cst: set, then the registrar reads the requests; peer: request_cancel() records, then reads this bit. One total
-    // order on this word decides who sees whom.
+    // order: seq_cst: set, then the registrar reads the requests; peer: request_cancel(), which reads this bit in the edge that
+    // records. One total order on this word decides who sees whom.
     word_.fetch_or(callbacks, sync::seq_cst);
   }
   [[nodiscard]] unsigned requests() const noexcept {
