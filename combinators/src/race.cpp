@@ -129,6 +129,4 @@ void throw_no_winner(contest how, const child_list& candidates) {
   throw exception_group(what, std::move(errors));
 }
 
-void throw_joins_itself(task_core& self) { throw invalid_state("cancel_and_join: task " + label_of(self) + " waits for itself"); }
-
 }  // namespace sheaf::detail

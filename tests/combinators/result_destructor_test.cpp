@@ -42,7 +42,6 @@ coro<at_end> gives_at(gate open, std::function<void()> act) {
 /// The end of a group's last child destroys its result, which wakes a task and blocks its thread until that one has run: the task must
 /// be where another worker finds it.
 TEST_P(ResultDestructors, WhoIsWokenByOneMayBeWaitedForInIt) {
-  if (GetParam() == test::flavour::native_1) GTEST_SKIP() << "blocks a worker for another one";
   run([]() -> coro<> {
     semaphore stop(0);
     const gate helper_ran, child_may_end;
@@ -73,7 +72,6 @@ TEST_P(ResultDestructors, WhoIsWokenByOneMayBeWaitedForInIt) {
 
 /// A child has ended, and its result's destructor is under way, when the body ends: the group waits for it.
 TEST_P(ResultDestructors, AGroupEndsAfterThoseOfItsChildren) {
-  if (GetParam() == test::flavour::native_1) GTEST_SKIP() << "blocks a worker for another one";
   const gate in_destructor, go_on;
   std::atomic<bool> destroyed{false}, in_time{false};
   const auto act = [&] {

@@ -213,7 +213,6 @@ TEST_P(ShutdownOnEvery, Mt46_ForeignThreadsSpawnWhileItCloses) {
 }
 
 TEST_P(ShutdownOnEvery, TwoThreadsMayShutDownAtOnce) {
-  if (GetParam() == test::flavour::host_loop) GTEST_SKIP() << "only the host's thread can run what is left";
   const gate never;
   drop_counter drops;
   for (int i = 0; i < 20; ++i) {

@@ -56,6 +56,9 @@ inline constexpr flavour_exception k_flavour_exceptions[] = {
      "the host's only thread cannot wait in a task (would_deadlock)"},
     {"GetOnEvery", "AnErrorComesOutOfGetInATask", flavour::host_loop,
      "the host's only thread cannot wait in a task (would_deadlock)"},
+    {"ShutdownOnEvery", "TwoThreadsMayShutDownAtOnce", flavour::host_loop, "only the host's thread can run what is left"},
+    {"ResultDestructors", "WhoIsWokenByOneMayBeWaitedForInIt", flavour::native_1, "it blocks a worker for another one"},
+    {"ResultDestructors", "AGroupEndsAfterThoseOfItsChildren", flavour::native_1, "it blocks a worker for another one"},
 };
 
 /// A runtime of the flavour on a manual clock; at the end no task may be left that the test did not leave on purpose.
