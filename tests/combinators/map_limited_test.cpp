@@ -139,7 +139,7 @@ TEST_P(MapLimitedOnEvery, TheFirstFailureEndsItWhatRunsGoesOn) {
       co_return element;
     };
     EXPECT_THROW(static_cast<void>(co_await map_limited(3, numbers(100), function)), boom);
-    EXPECT_EQ(begun.load(), 3);
+    EXPECT_LE(begun.load(), 3);  // the others of the three may not have had a turn
     EXPECT_EQ(finished.load(), 0);
     open.open();
     while (runtime::current()->tasks().size() > 1) co_await this_task::yield();
