@@ -113,6 +113,7 @@ runtime_options checked(runtime_options options) {
   }
   if (options.blocking_keep_alive.nanoseconds() < 0)
     throw std::invalid_argument("runtime_options::blocking_keep_alive is negative");
+  if (options.slow_step.nanoseconds() < 0) throw std::invalid_argument("runtime_options::slow_step is negative");
   return options;
 }
 

@@ -69,6 +69,7 @@ class runtime_core {
   [[nodiscard]] live_tasks& live() noexcept { return live_; }
   [[nodiscard]] timer_queue& timers() noexcept { return timers_; }
   [[nodiscard]] manual_clock_core* clock() noexcept { return clock_; }
+  [[nodiscard]] bool debug() const noexcept { return options_.debug; }
   [[nodiscard]] const runtime_options& options() const noexcept { return options_; }
   [[nodiscard]] runtime& owner() noexcept { return *owner_; }
   [[nodiscard]] runtime_metrics metrics() const noexcept;

@@ -5,6 +5,7 @@
 
 #include <sheaf/errors.hpp>
 
+#include "debug.hpp"
 #include "runtime_core.hpp"
 #include "step.hpp"
 #include "this_thread.hpp"
@@ -71,6 +72,8 @@ void name_unstarted(task_core& task, std::string_view name) {
   task.born = time_of_birth(runtime, here);
   if (!options.name.empty()) name_unstarted(task, options.name);
   if (task.number.load(sync::relaxed) == 0) task.number.store(here.next_id(), sync::relaxed);
+  if (task.borrows) [[unlikely]]
+    report_borrowing(task, caller);
   switch (link(task, runtime, options.structured, here)) {
     case live_tasks::linked::yes:
       break;
@@ -97,7 +100,7 @@ void start_posted(task_core& task, runtime_core& runtime, const char* caller) {
 }
 
 start_batch::start_batch(std::span<task_core* const> tasks, runtime_core& runtime, const char* caller)
-    : runtime_(runtime), visiting_(this_thread.owner != &runtime) {
+    : runtime_(runtime), caller_(caller), visiting_(this_thread.owner != &runtime) {
   if (visiting_) runtime.enter_visit();
   try {
     if (runtime.closed()) throw runtime_closed(caller);
@@ -127,6 +130,8 @@ void start_batch::start(std::span<task_core* const> tasks) noexcept {
     task->runtime = &runtime_;
     task->born = time_of_birth(runtime_, here);
     task->number.store(here.next_id(), sync::relaxed);
+    if (task->borrows) [[unlikely]]
+      report_borrowing(*task, caller_);
     const bool posted = (task->state.snapshot() & task_state::queued) != 0;  // read while nobody else knows the task
     if (runtime_.live().link_reserved(*task, here, seat) == live_tasks::linked::yes_and_closed) request_cancel(*task, k_shutdown);
     if (!posted) continue;

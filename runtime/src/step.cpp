@@ -14,6 +14,7 @@
 #include <sheaf/detail/start.hpp>
 
 #include "cancel.hpp"
+#include "debug.hpp"
 #include "extras.hpp"
 #include "runtime_core.hpp"
 #include "this_thread.hpp"
@@ -99,6 +100,7 @@ class stepper {
   /// Resumes once and acts on how that ended. Returns the task to go on with, null for none.
   task_core* step(task_core& task, bool& cancelled) noexcept {
     enter(task);
+    const step_timer timer(runtime_, task);
     context_.time_uses = 0;
     task.started = true;
     task.ready_awaits = 0;
@@ -112,6 +114,7 @@ class stepper {
       task.after = step_end::suspended;
       context_.transfer_to.resume();
     }
+    timer.stop(task);
     cancelled = false;
     switch (task.after) {
       case step_end::finished:

@@ -4,6 +4,7 @@
 
 #include <coroutine>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include <sheaf/detail/promise.hpp>
@@ -104,6 +105,8 @@ class [[nodiscard("a coro does nothing until it is awaited or spawned")]] coro {
   friend class detail::coro_awaiter<T>;
   template <class U>
   friend detail::task_core& detail::make_core(coro<U>&&, detail::task_state::word, work_item::function) noexcept;
+  template <class U>
+  friend coro<U> borrowed(coro<U> work) noexcept;
 
   explicit coro(std::coroutine_handle<promise_type> handle) noexcept : handle_(handle) { handle_.promise().slot().owned = true; }
 
@@ -135,6 +138,7 @@ template <class T>
 task_core& make_core(coro<T>&& work, task_state::word initial, work_item::function run) noexcept {
   const auto frame = std::exchange(work.handle_, nullptr);
   auto* const core = ::new (static_cast<void*>(frame.promise().block())) task_core(initial, run, coroutine_task<T>::ops);
+  core->borrows = frame.promise().slot().borrows;
   frame.promise().task = core;
   return *core;
 }
@@ -145,4 +149,19 @@ template <class T>
 inline constexpr bool is_coro<coro<T>> = true;
 
 }  // namespace detail
+
+/// `spawn(borrowed(f(local)))`: the caller sees to it that what the coroutine's parameters refer to outlives it, and
+/// runtime_options::debug says nothing of it.
+template <class T>
+[[nodiscard]] coro<T> borrowed(coro<T> work) noexcept {
+  if (work) work.handle_.promise().slot().borrows = false;
+  return work;
+}
+
 }  // namespace sheaf
+
+template <class T, class... Parameters>
+struct std::coroutine_traits<sheaf::coro<T>, Parameters...> {
+  using promise_type = std::conditional_t<(sheaf::detail::borrows_parameter<Parameters> || ...),
+                                          sheaf::detail::borrowing_promise<T>, sheaf::detail::promise<T>>;
+};

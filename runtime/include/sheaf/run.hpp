@@ -36,7 +36,7 @@ class sigint_guard {
 template <class T>
 T run_interruptible(runtime& on, coro<T> main) {
   sigint_guard guard;  // before main can run
-  task<T> handle = on.spawn(std::move(main));
+  task<T> handle = on.spawn(borrowed(std::move(main)));
   guard.watch(task_access::core(handle));
   try {
     return std::move(handle).get();

@@ -46,6 +46,12 @@ struct runtime_options {
   bool cancel_on_sigint = false;
   /// Plain threads waiting in get() may run the task they wait for, if it has not started.
   bool callers_help = false;
+  /// Reports what is probably a mistake, through on_debug_report: steps that hold a worker for longer than slow_step (of real time,
+  /// when they end), and tasks started from a coroutine with reference parameters outside when_all and not borrowed().
+  bool debug = false;
+  time_limit slow_step = std::chrono::milliseconds(100);
+  /// Called with one line, on the thread that found out. Must not throw. Default: stderr.
+  std::function<void(std::string_view line)> on_debug_report = {};
   /// Called once for each failure nobody looked at, on the thread that found out. Must not throw. Default: one line on stderr.
   std::function<void(std::string_view task_name, std::exception_ptr error)> on_unobserved_error = {};
 };
@@ -124,7 +130,7 @@ class runtime {
   template <class T>
   T run(coro<T> main) {
     check_run();
-    return std::move(spawn(std::move(main))).get();
+    return std::move(spawn(borrowed(std::move(main)))).get();
   }
   /// The same for a callable that makes the coroutine. An rvalue is kept until main has ended, also when this throws would_deadlock.
   template <class F>

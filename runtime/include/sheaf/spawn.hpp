@@ -193,7 +193,7 @@ auto spawn_blocking(detail::anything, detail::anything = {}, detail::anything = 
 
 template <class T>
 T coro<T>::get() && {
-  task<T> mine = detail::spawn_on(detail::current_runtime("coro::get"), "coro::get", std::move(*this));
+  task<T> mine = detail::spawn_on(detail::current_runtime("coro::get"), "coro::get", borrowed(std::move(*this)));
   detail::wait_owned(detail::task_access::core(mine));
   return std::move(mine).get();
 }

@@ -4,16 +4,13 @@
 /// inside a co_await expression, whatever the callee does. There the public templates refuse such rvalues at compile time; define
 /// SHEAF_TRUST_GCC12 to take the responsibility.
 
-#include <string_view>
 #include <type_traits>
+
+#include <sheaf/detail/closure.hpp>
 
 namespace sheaf::detail {
 
 #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13 && !defined(SHEAF_TRUST_GCC12)
-template <class T>
-constexpr bool is_closure() {
-  return std::string_view(__PRETTY_FUNCTION__).find("<lambda") != std::string_view::npos;
-}
 /// `T` as deduced for a forwarding reference: not a reference means the argument was an rvalue.
 template <class T>
 inline constexpr bool safe_in_co_await = std::is_reference_v<T> || std::is_trivially_destructible_v<T> ||

@@ -9,6 +9,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <sheaf/detail/closure.hpp>
 #include <sheaf/detail/frame_cache.hpp>
 #include <sheaf/detail/start.hpp>
 #include <sheaf/detail/task_core.hpp>
@@ -115,6 +116,17 @@ template <>
 struct promise<void> : block_promise<void> {
   coro<void> get_return_object() noexcept;
   void return_void() noexcept { slot().emplace(); }
+};
+
+/// What the parameter `P` of a coroutine refers to may be gone before the coroutine. A closure is a parameter of its body, too, but most
+/// have nothing to lose.
+template <class P>
+inline constexpr bool borrows_parameter = std::is_reference_v<P> && !is_closure<std::remove_cvref_t<P>>();
+
+/// The promise of a coroutine with such parameters: notes that in front of the frame, and is a promise<T> like any other.
+template <class T>
+struct borrowing_promise : promise<T> {
+  borrowing_promise() noexcept { this->slot().borrows = true; }
 };
 
 template <class T>

@@ -53,6 +53,7 @@ class start_batch {
 
  private:
   runtime_core& runtime_;
+  const char* const caller_;
   const bool visiting_;
 };
 
