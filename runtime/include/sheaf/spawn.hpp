@@ -23,6 +23,12 @@ struct spawn_options {
   bool eager = false;          ///< run the first step inside spawn, on this thread
 };
 
+/// `spawn_blocking(abandon, f, args...)`: cancelled while the call runs, the task ends at once and the call is left behind.
+struct abandon_t {
+  explicit abandon_t() = default;
+};
+inline constexpr abandon_t abandon{};
+
 namespace detail {
 
 /// Holds a coroutine function and its arguments while its coroutine runs, so that nothing dangles.
@@ -57,6 +63,8 @@ template <class F, class... Args>
 struct is_blocking_spawnable<F, Args...> : std::bool_constant<!is_coro<call_result_t<F, Args...>>> {};
 template <class... Work>
 struct is_blocking_spawnable<spawn_options, Work...> : is_blocking_spawnable<Work...> {};
+template <class... Work>
+struct is_blocking_spawnable<abandon_t, Work...> : is_blocking_spawnable<Work...> {};
 
 /// An lvalue coro is not spawnable: it would have to be moved from.
 template <class W>
@@ -147,9 +155,43 @@ template <class... Work>
 auto spawn_on(runtime_core& runtime, const char* caller, Work&&... work) {
   return start_given<runs_on::workers>(plain_start{runtime, caller}, std::forward<Work>(work)...);
 }
-template <class... Work>
-auto spawn_blocking_on(runtime_core& runtime, const char* caller, Work&&... work) {
-  return start_given<runs_on::blocking_threads>(blocking_start{runtime, caller}, std::forward<Work>(work)...);
+template <class T>
+inline constexpr bool is_reference_wrapper = false;
+template <class T>
+inline constexpr bool is_reference_wrapper<std::reference_wrapper<T>> = true;
+
+template <class First, class... Rest>
+spawn_options options_in(const First& first, const Rest&...) noexcept {
+  if constexpr (std::is_same_v<First, spawn_options>) {
+    return first;
+  } else {
+    return {};
+  }
+}
+
+/// Waits for a call that may be left behind: cancelled, or never begun, it asks the call to stop and does not wait.
+template <class T>
+coro<T> await_or_abandon(scoped_task<T> call) {
+  if constexpr (std::is_void_v<T>) {
+    co_await *call;
+  } else {
+    static_cast<void>(co_await *call);
+    co_return take_result<T>(task_access::core(*call));
+  }
+}
+
+template <class First, class... Rest>
+auto spawn_blocking_on(runtime_core& runtime, const char* caller, First&& first, Rest&&... rest) {
+  const blocking_start start{runtime, caller};
+  if constexpr (std::is_same_v<std::decay_t<First>, abandon_t>) {
+    static_assert((!is_reference_wrapper<std::decay_t<Rest>> && ...),
+                  "sheaf: an abandoned call may outlive what std::ref refers to; pass its arguments by value");
+    const spawn_options options = options_in(rest...);
+    scoped_task call(start_given<runs_on::blocking_threads>(start, std::forward<Rest>(rest)...));
+    return spawn_on(runtime, caller, options, await_or_abandon(std::move(call)));
+  } else {
+    return start_given<runs_on::blocking_threads>(start, std::forward<First>(first), std::forward<Rest>(rest)...);
+  }
 }
 
 }  // namespace detail
@@ -173,13 +215,16 @@ auto spawn(detail::anything, detail::anything = {}, detail::anything = {}, detai
 }
 
 /// Runs a call that may block on a thread of its own: the task completes when it returns. Never started calls can be cancelled; a
-/// running one sees its cancel_token, and whoever owns the task waits for it to return.
+/// running one sees its cancel_token, and whoever owns the task waits for it to return: it may use what the awaiter has. With `abandon`
+/// in front, and arguments by value, that wait is left out: the task ends cancelled at once, the call runs on by itself (its token turned
+/// on, a failure reported as unobserved), and shutdown waits for it as for any call.
 ///
 /// @par Threads       any thread with a current runtime; the call runs on a blocking thread
 /// @par Lifetime      as spawn(). With runtime_options::shutdown_limit a call may outlive its runtime, with the state it uses
 /// @par Cancellation  a call that waits for a thread ends cancelled, unrun; a running one goes on, its token turned on
 /// @throws as spawn(); std::system_error when there is no thread and the system gives none
-/// @par Cost          one block; a wake-up or the start of one thread, unless one is on its way
+/// @par Cost          one block; a wake-up or the start of one thread, unless one is on its way. With `abandon` a second task of the
+///                    same name, with its turns on a worker
 template <class... Work>
   requires detail::blocking_spawnable<Work...>
 auto spawn_blocking(Work&&... work) {
