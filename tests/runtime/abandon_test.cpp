@@ -145,6 +145,7 @@ TEST_P(AbandonOnEvery, AFailureAfterwardsIsReported) {
     leave.open();
     while (runtime::current()->tasks().size() > 1) co_await this_task::yield();
   });
+  destroy_runtime();  // joins the thread that reports
   EXPECT_EQ(errors.count(), 1);
 }
 
