@@ -67,25 +67,33 @@ runtime_visit::runtime_visit(runtime_core& core) noexcept : core_(this_thread.ow
   if (core_ != nullptr) core_->enter_visit();
 }
 
+alive_runtime::alive_runtime(const task_core& task) noexcept {
+  registry& all = all_runtimes();
+  const sync::lock_guard guard(all.lock);
+  if (std::ranges::find(all.alive, task.runtime) == all.alive.end()) return;
+  core_ = task.runtime;
+  core_->add_reference();
+}
+
 void report_unobserved(task_core& task) noexcept {
   if (!task.state.mark_observed()) return;
   const std::string name = name_of(task);
   const std::exception_ptr error = task.header().error();
-  runtime_core* runtime = nullptr;
-  {
-    registry& all = all_runtimes();
-    const sync::lock_guard guard(all.lock);
-    if (std::ranges::find(all.alive, task.runtime) != all.alive.end()) {
-      runtime = task.runtime;
-      runtime->add_reference();
-    }
-  }
-  if (runtime != nullptr && runtime->options().on_unobserved_error) {
+  const alive_runtime runtime(task);
+  if (runtime && runtime->options().on_unobserved_error) {
     runtime->options().on_unobserved_error(name, error);
   } else {
     fmt::print(stderr, "sheaf: task '{}' failed and nobody looked at its error: {}\n", name, text_of(error));
   }
-  if (runtime != nullptr) runtime->drop_reference();
+}
+
+void report_failed_callback(const runtime_core& runtime, task_core& task) noexcept {
+  const std::exception_ptr error = std::current_exception();
+  if (runtime.options().on_unobserved_error) {
+    runtime.options().on_unobserved_error(name_of(task), error);
+  } else {
+    fmt::print(stderr, "sheaf: a callback of task '{}' failed: {}\n", name_of(task), text_of(error));
+  }
 }
 
 void report_unobserved(const std::exception_ptr& error) noexcept {

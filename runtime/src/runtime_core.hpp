@@ -137,8 +137,27 @@ class runtime_visit {
 void register_runtime(runtime_core& core);
 void unregister_runtime(runtime_core& core) noexcept;
 
+/// The runtime that a task was started on, if it has not been destroyed; kept meanwhile.
+class alive_runtime {
+ public:
+  explicit alive_runtime(const task_core& task) noexcept;
+  alive_runtime(const alive_runtime&) = delete;
+  alive_runtime& operator=(const alive_runtime&) = delete;
+  ~alive_runtime() {
+    if (core_ != nullptr) core_->drop_reference();
+  }
+  [[nodiscard]] explicit operator bool() const noexcept { return core_ != nullptr; }
+  [[nodiscard]] runtime_core* operator->() const noexcept { return core_; }
+  [[nodiscard]] runtime_core& operator*() const noexcept { return *core_; }
+
+ private:
+  runtime_core* core_ = nullptr;
+};
+
 /// The hook's call for a failure that nobody will look at any more. The task is complete; its runtime may be gone.
 void report_unobserved(task_core& task) noexcept;
+/// The same for the exception being handled, which a callback of this task threw.
+void report_failed_callback(const runtime_core& runtime, task_core& task) noexcept;
 
 /// Keeps a task's runtime from being destroyed while this thread touches it. Free on the runtime's own threads.
 class runtime_pin {

@@ -14,6 +14,7 @@
 #include <sheaf/clock.hpp>
 #include <sheaf/coro.hpp>
 #include <sheaf/executor.hpp>
+#include <sheaf/on_done.hpp>
 #include <sheaf/spawn.hpp>
 #include <sheaf/task.hpp>
 #include <sheaf/time_limit.hpp>

@@ -32,6 +32,9 @@ using any_task = task<any_result>;
 enum class task_status { pending, running, succeeded, failed, cancelled };
 [[nodiscard]] std::string_view to_string(task_status status) noexcept;
 
+/// Names one registration made by task::on_done(). Copyable; keeps the registration's block, not the task.
+class callback_id;
+
 namespace detail {
 struct task_access;
 [[nodiscard]] task_status status_of(task_core& core) noexcept;
@@ -120,6 +123,15 @@ class task {
   /// "task-<id>" unless it was named.
   [[nodiscard]] std::string name() const { return detail::name_of(core()); }
   void set_name(std::string_view name) const { detail::set_name_of(core(), name); }
+
+  /// Calls `function(task)` or `function()` once when the task has completed, also if it has already: as a small task of its own on the
+  /// task's runtime, never within this call or within the task's end. One worker calls them in the order of registration. An exception
+  /// goes to runtime_options::on_unobserved_error. A function that takes the task counts as a handle of it until it has run.
+  /// Include <sheaf/on_done.hpp>. @throws runtime_closed once shutdown has begun; std::bad_alloc
+  template <class F>
+  callback_id on_done(F function) const;
+  /// True: the callback will not be called; it is destroyed on a worker. False: it has begun, was removed before, or is another task's.
+  bool remove_done(const callback_id& registration) const noexcept;
 
   /// Observes: `const T&`, alive as long as a handle is. Cancelling the awaiting task leaves this one alone.
   auto operator co_await() const& { return detail::observe_awaiter<T>(core()); }

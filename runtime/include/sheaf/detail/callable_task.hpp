@@ -124,6 +124,7 @@ class callable_task {
  public:
   using value_type = value;
 
+  static std::decay_t<F>& callable_of(task_core& core) noexcept { return work_of(core).callable; }
   template <class G, class... A>
   static task_core& make(task_state::word initial, G&& callable, A&&... arguments) {
     auto* const block = static_cast<std::byte*>(allocate_block(k_bytes));
