@@ -6,6 +6,7 @@
 #include <sheaf/errors.hpp>
 
 #include "debug.hpp"
+#include "local_values.hpp"
 #include "runtime_core.hpp"
 #include "step.hpp"
 #include "this_thread.hpp"
@@ -65,12 +66,22 @@ void name_unstarted(task_core& task, std::string_view name) {
   }
 }
 
+[[gnu::always_inline]] inline void inherit_or_discard(task_core& task, thread_context& here) {
+  try {
+    inherit_locals(here, task);
+  } catch (...) {
+    discard_unstarted(task);
+    throw;
+  }
+}
+
 /// After this the task is seen by shutdown and tasks().
 [[gnu::always_inline]] inline void admit(task_core& task, runtime_core& runtime, const start_options& options, const char* caller,
                                          thread_context& here) {
   if (task.runtime == nullptr) task.runtime = &runtime;  // a group's child is known, and its runtime read, before it starts
   task.born = time_of_birth(runtime, here);
   if (!options.name.empty()) name_unstarted(task, options.name);
+  inherit_or_discard(task, here);
   if (task.number.load(sync::relaxed) == 0) task.number.store(here.next_id(), sync::relaxed);
   if (task.borrows) [[unlikely]]
     report_borrowing(task, caller);
@@ -87,6 +98,7 @@ void name_unstarted(task_core& task, std::string_view name) {
 }  // namespace
 
 void reserve_start(task_core& task, runtime_core& runtime) {
+  inherit_locals(this_thread, task);
   runtime.live().reserve(task, this_thread, runtime.seat_of(this_thread));
 }
 

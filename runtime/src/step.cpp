@@ -16,6 +16,7 @@
 #include "cancel.hpp"
 #include "debug.hpp"
 #include "extras.hpp"
+#include "local_values.hpp"
 #include "runtime_core.hpp"
 #include "this_thread.hpp"
 
@@ -119,6 +120,7 @@ class stepper {
     switch (task.after) {
       case step_end::finished:
         task.ops->destroy_work(task);
+        drop_locals(task);
         return task.forked ? arrive(task, cancelled) : publish(task, cancelled);
       case step_end::forked:
         return fork(task, cancelled);
@@ -270,6 +272,7 @@ class stepper {
     task.header().set_error(outcome_kind::cancelled, nullptr);
     enter(task);
     task.ops->destroy_work(task);
+    drop_locals(task);
     return task.forked ? arrive(task, cancelled) : publish(task, cancelled);
   }
 

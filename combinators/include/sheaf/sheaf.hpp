@@ -19,6 +19,7 @@
 #include <sheaf/gather.hpp>
 #include <sheaf/map_limited.hpp>
 #include <sheaf/mutex.hpp>
+#include <sheaf/on_done.hpp>
 #include <sheaf/outcome.hpp>
 #include <sheaf/queue.hpp>
 #include <sheaf/race.hpp>
@@ -31,6 +32,7 @@
 #include <sheaf/stream.hpp>
 #include <sheaf/task.hpp>
 #include <sheaf/task_group.hpp>
+#include <sheaf/task_local.hpp>
 #include <sheaf/task_set.hpp>
 #include <sheaf/this_task.hpp>
 #include <sheaf/time_limit.hpp>

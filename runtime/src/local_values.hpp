@@ -1,0 +1,30 @@
+#pragma once
+/// @file
+/// Where a task keeps the values of task_local variables: a table in its extras, immutable, shared by those that inherited it.
+///
+/// V1  A task's table is read and replaced under its running. A child of when_all without one of its own reads its parent's, which is
+///     suspended meanwhile.
+/// V2  A task inherits before anybody else knows it, and drops its table with its work, before its outcome is published.
+
+#include <sheaf/detail/task_core.hpp>
+
+#include "this_thread.hpp"
+
+namespace sheaf::detail {
+
+[[gnu::noinline]] void inherit_locals_from(task_core& parent, task_core& child);
+[[gnu::noinline]] void drop_locals_of(task_core& task) noexcept;
+
+/// The running task's values go on to one that it starts. Once is enough: a second time does nothing. @throws std::bad_alloc
+[[gnu::always_inline]] inline void inherit_locals(thread_context& here, task_core& child) {
+  task_core* const parent = here.task;
+  if (parent == nullptr || (parent->extras.load(sync::relaxed) == nullptr && !parent->forked)) [[likely]]
+    return;
+  inherit_locals_from(*parent, child);
+}
+[[gnu::always_inline]] inline void drop_locals(task_core& task) noexcept {
+  if (task.extras.load(sync::relaxed) != nullptr) [[unlikely]]
+    drop_locals_of(task);
+}
+
+}  // namespace sheaf::detail
