@@ -2,6 +2,8 @@
 
 #include <set>
 
+#include <fmt/core.h>
+
 namespace sheaf::model {
 
 namespace {
@@ -52,18 +54,16 @@ const char* name_of(kind what) {
 }
 
 void print(const node& each, std::string& out, int indent) {
-  out.append(static_cast<std::size_t>(indent) * 2, ' ');
-  out += std::to_string(each.id) + " " + name_of(each.what);
-  if (each.time != 0) out += " " + std::to_string(each.time) + " ns";
-  if (each.what == kind::spawn || each.what == kind::cancel || each.what == kind::join)
-    out += " slot " + std::to_string(each.slot);
+  out += fmt::format("{:{}}{} {}", "", indent * 2, each.id, name_of(each.what));
+  if (each.time != 0) out += fmt::format(" {} ns", each.time);
+  if (each.what == kind::spawn || each.what == kind::cancel || each.what == kind::join) out += fmt::format(" slot {}", each.slot);
   out += '\n';
   for (const node& child : each.children) print(child, out, indent + 1);
 }
 
 std::string text_of(const trace& events, int id) {
   const auto found = events.find(id);
-  return found == events.end() ? "nothing" : found->second.text + " at " + std::to_string(found->second.time) + " ns";
+  return found == events.end() ? "nothing" : fmt::format("{} at {} ns", found->second.text, found->second.time);
 }
 
 }  // namespace
@@ -81,7 +81,7 @@ std::string differences(const trace& expected, const trace& found) {
   std::string out;
   for (const int id : ids) {
     const std::string wanted = text_of(expected, id), got = text_of(found, id);
-    if (wanted != got) out += "node " + std::to_string(id) + ": the rules say " + wanted + ", the library " + got + "\n";
+    if (wanted != got) out += fmt::format("node {}: the rules say {}, the library {}\n", id, wanted, got);
   }
   return out;
 }
