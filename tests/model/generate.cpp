@@ -68,10 +68,14 @@ class generator {
       case 16: {
         node made = around(kind::wait_for, depth, true);
         made.time = duration();
+        made.children[0].time = duration();
         return steps.push_back(std::move(made));
       }
-      case 17:
-        return steps.push_back(around(kind::shield, depth, true));
+      case 17: {
+        node made = around(kind::shield, depth, true);
+        made.children[0].time = duration();
+        return steps.push_back(std::move(made));
+      }
       default:
         return steps.push_back(combinator(depth));
     }

@@ -49,6 +49,10 @@ struct event {
   std::int64_t time = 0;
   bool operator==(const event&) const = default;
 };
+/// A task that is asked to stop at the instant at which it is started may never run, or be told at its first suspension.
+[[nodiscard]] inline bool nothing_happened(const event& ended, std::int64_t begun) {
+  return ended.text == "cancelled" && ended.time == begun;
+}
 /// By id of the node; nodes that were not reached, or had not ended at the end, are missing.
 using trace = std::map<int, event>;
 

@@ -75,11 +75,13 @@ class interpreter {
   }
 
   step_by_step evaluate(sim_task& self, const node& what) {
+    const std::int64_t begun = world_.now();
     std::int64_t value = 0;
     try {
       value = co_await evaluate_by_kind(self, what);
     } catch (...) {
-      events_[what.id] = {describe(std::current_exception()), world_.now()};
+      const event ended{describe(std::current_exception()), world_.now()};
+      if (!nothing_happened(ended, begun)) events_[what.id] = ended;
       throw;
     }
     events_[what.id] = {std::to_string(value), world_.now()};

@@ -69,10 +69,11 @@ struct world {
   std::array<task<number>, k_slots> slots;  ///< under lock
   bool over = false;                        ///< under lock
 
-  void note(int id, std::string text) {
-    const std::int64_t now = std::chrono::nanoseconds(clock.now()).count();
+  [[nodiscard]] std::int64_t now() const { return std::chrono::nanoseconds(clock.now()).count(); }
+  void note(int id, std::string text, std::int64_t begun) {
+    event ended{std::move(text), now()};
     const std::lock_guard held(lock);
-    if (!over) events[id] = {std::move(text), now};
+    if (!over && !nothing_happened(ended, begun)) events[id] = std::move(ended);
   }
   /// Nothing is noted from now on. The slots are dropped while the runtime is there to be told of errors.
   void end() {
@@ -243,14 +244,15 @@ coro<std::int64_t> evaluate_by_kind(const node& what, world& in) {
 }
 
 coro<std::int64_t> evaluate(const node& what, world& in) {
+  const std::int64_t begun = in.now();
   std::int64_t value = 0;
   try {
     value = co_await evaluate_by_kind(what, in);
   } catch (...) {
-    in.note(what.id, describe(std::current_exception()));
+    in.note(what.id, describe(std::current_exception()), begun);
     throw;
   }
-  in.note(what.id, std::to_string(value));
+  in.note(what.id, std::to_string(value), begun);
   co_return value;
 }
 

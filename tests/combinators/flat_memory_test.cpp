@@ -1,0 +1,105 @@
+/// Waiting for a long task again and again costs the same memory as waiting once: asyncio has leaked there more than once.
+#include <gtest/gtest.h>
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cstddef>
+#include <fstream>
+#include <utility>
+#include <vector>
+
+#include <sheaf/sheaf.hpp>
+
+#include "support/gate.hpp"
+#include "support/run_test.hpp"
+#include "support/until.hpp"
+
+namespace sheaf {
+namespace {
+
+using namespace std::chrono_literals;
+using test::gate;
+using test::run_test;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SHEAF_TEST_SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SHEAF_TEST_SANITIZED
+#endif
+#endif
+
+#ifdef SHEAF_TEST_SANITIZED
+constexpr int k_share = 100;  // they are slow, and keep freed memory for a while
+#else
+constexpr int k_share = 1;
+#endif
+
+std::size_t resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  std::size_t all = 0, resident = 0;
+  file >> all >> resident;
+  return resident * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+}
+
+/// Calls `step(target)` so many times on a task that goes on, after some of them for caches to fill.
+template <class Step>
+void stays_flat(int times, Step step) {
+  times /= k_share;
+  run_test([times, step]() -> coro<> {
+    const gate open;
+    const auto waits = [](gate open) -> coro<int> {
+      co_await open;
+      co_return 1;
+    };
+    const task<int> target = spawn(waits, open);
+    co_await test::until_parked(target);
+    for (int i = 0; i < times / 10; ++i) co_await step(target);
+    const std::size_t waiters = test::waiters_of(target), before = resident_bytes();
+    for (int i = 0; i < times; ++i) co_await step(target);
+    EXPECT_EQ(test::waiters_of(target), waiters);
+#ifndef SHEAF_TEST_SANITIZED
+    EXPECT_LT(resident_bytes(), before + (std::size_t{1} << 20));
+#else
+    static_cast<void>(before);
+#endif
+    open.open();
+    EXPECT_EQ(co_await target, 1);
+  });
+}
+
+TEST(FlatMemory, AMillionShortWaitsForALongTask) {
+  stays_flat(1'000'000, [](const task<int>& target) -> coro<> {
+    const std::vector<task<int>> targets(1, target);
+    const wait_options options{.timeout = 1ns};
+    const auto found = co_await wait(targets, options);
+    EXPECT_EQ(found.pending.size(), 1U);
+  });
+}
+
+TEST(FlatMemory, ManyShieldsOfALongTask) {
+  stays_flat(100'000, [](const task<int>& target) -> coro<> {
+    try {
+      static_cast<void>(co_await wait_for(shield(target), 1ns));
+      ADD_FAILURE() << "it is not over";
+    } catch (const timeout_error&) {
+    }
+  });
+}
+
+TEST(FlatMemory, AHundredThousandAbandonedStreamsOverALongTask) {
+  stays_flat(100'000, [](const task<int>& target) -> coro<> {
+    const std::vector<task<int>> targets(1, target);
+    auto some = as_completed(targets, 1ns);
+    try {
+      static_cast<void>(co_await some.next());
+      ADD_FAILURE() << "it is not over";
+    } catch (const timeout_error&) {
+    }
+    const auto abandoned = as_completed(targets);
+  });
+}
+
+}  // namespace
+}  // namespace sheaf
