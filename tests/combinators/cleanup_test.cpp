@@ -193,6 +193,13 @@ TEST_P(CancelAndJoinOnEvery, ACancelledCallerPassesItOnAndWaits) {
   });
 }
 
+TEST_P(CancelAndJoinOnEvery, NothingToJoinReturnsAtOnce) {
+  run([this]() -> coro<> {
+    co_await cancel_and_join(std::vector<task<int>>());
+    EXPECT_EQ(clock().now(), 0s);
+  });
+}
+
 TEST_P(CancelAndJoinOnEvery, ATaskCannotJoinItself) {
   run([]() -> coro<> {
     const auto joins = []() -> coro<> { co_await cancel_and_join(this_task::handle()); };

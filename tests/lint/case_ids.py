@@ -4,7 +4,8 @@
 usage: case_ids.py TREE
 
 TREE/tests/cases/ids.txt lists the cases, TREE/tests/cases/untested.txt those without a test and why. A test names a case as Gather07_ at
-the beginning of its name, or as GATHER-07 in a comment.
+the beginning of its name, or as GATHER-07 in a comment. TREE/combinators/README.md says under "What proves it" which case or test proves
+what: each of them must be there.
 """
 import pathlib
 import re
@@ -12,6 +13,7 @@ import sys
 
 CASES = pathlib.Path("tests/cases/ids.txt")
 UNTESTED = pathlib.Path("tests/cases/untested.txt")
+PROOFS = pathlib.Path("combinators/README.md")
 
 
 def lines_of(path):
@@ -43,6 +45,25 @@ def named(tree):
     return names
 
 
+def test_names(tree):
+    names = set()
+    for path in (tree / "tests").rglob("*.cpp"):
+        names.update(re.findall(r"^TEST(?:_P)?\(\w+,\s*(\w+)\)", path.read_text(), re.M))
+    return names
+
+
+def proofs(tree):
+    """(line, case or test) of the table in PROOFS."""
+    path = tree / PROOFS
+    inside = False
+    for number, line in enumerate(path.read_text().splitlines() if path.is_file() else [], 1):
+        if line.startswith("#"):
+            inside = line == "### What proves it"
+        elif inside and line.startswith("| `"):
+            for each in re.findall(r"`([^`]+)`", line.split("|", 2)[2]):
+                yield number, each
+
+
 def main(tree):
     cases, tests = listed(tree), named(tree)
     findings = []
@@ -57,6 +78,8 @@ def main(tree):
         elif not reason.strip():
             findings.append((UNTESTED, number, f"{case}: why?"))
     findings += [(CASES, number, f"{case} has no test") for case, number in cases.items() if case not in tests and case not in excused]
+    known = tests & cases.keys() | test_names(tree)
+    findings += [(PROOFS, number, f"{proof} is no test") for number, proof in proofs(tree) if proof not in known]
     for path, number, what in findings:
         print(f"{path}:{number}: {what}")
     print(f"{len(cases)} cases, {len(excused)} without a test, {len(findings)} finding(s)")

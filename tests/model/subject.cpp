@@ -212,10 +212,8 @@ coro<std::int64_t> evaluate_by_kind(const node& what, world& in) {
       co_return sum(values);
     }
     case kind::race: {
-      std::vector<coro<number>> all = children_of(what, in);
-      if (all.size() == 1) co_return (co_await race(std::move(all[0]))).value();
-      if (all.size() == 2) co_return (co_await race(std::move(all[0]), std::move(all[1]))).value();
-      co_return (co_await race(std::move(all[0]), std::move(all[1]), std::move(all[2]))).value();
+      const number value = co_await race(children_of(what, in));
+      co_return value.value();
     }
     case kind::wait_first:
       co_return co_await evaluate_wait(what, in, first_completed);
