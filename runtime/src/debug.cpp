@@ -30,14 +30,15 @@ void report_borrowing(task_core& task, const char* caller) noexcept {
   }
 }
 
-void step_timer::report_if_slow(task_core& task) const noexcept {
-  const sync::nanoseconds took = sync::now() - began_;
-  const time_limit& limit = runtime_.options().slow_step;
+void report_if_slow(task_core& task, sync::nanoseconds began) noexcept {
+  const sync::nanoseconds took = sync::now() - began;
+  const time_limit& limit = task.runtime->options().slow_step;
   if (limit.unlimited() || took <= limit.nanoseconds()) return;
   try {
-    report(runtime_.options(), fmt::format("task {} held its thread for {} ms in one step: move the work to spawn_blocking, or "
-                                           "let others in with this_task::yield()",
-                                           label_of(task), took / 1'000'000));
+    report(task.runtime->options(),
+           fmt::format("task {} held its thread for {} ms in one step: move the work to spawn_blocking, or "
+                       "let others in with this_task::yield()",
+                       label_of(task), took / 1'000'000));
   } catch (...) {  // no memory for a courtesy
   }
 }

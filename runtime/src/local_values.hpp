@@ -15,12 +15,17 @@ namespace sheaf::detail {
 [[gnu::noinline]] void inherit_locals_from(task_core& parent, task_core& child);
 [[gnu::noinline]] void drop_locals_of(task_core& task) noexcept;
 
-/// The running task's values go on to one that it starts. Once is enough: a second time does nothing. @throws std::bad_alloc
-[[gnu::always_inline]] inline void inherit_locals(thread_context& here, task_core& child) {
+/// The running task, if it may have values; else null.
+[[gnu::always_inline]] inline task_core* parent_with_locals(const thread_context& here) noexcept {
   task_core* const parent = here.task;
   if (parent == nullptr || (parent->extras.load(sync::relaxed) == nullptr && !parent->forked)) [[likely]]
-    return;
-  inherit_locals_from(*parent, child);
+    return nullptr;
+  return parent;
+}
+/// The running task's values go on to one that it starts. Once is enough: a second time does nothing. @throws std::bad_alloc
+[[gnu::always_inline]] inline void inherit_locals(const thread_context& here, task_core& child) {
+  if (task_core* const parent = parent_with_locals(here)) [[unlikely]]
+    inherit_locals_from(*parent, child);
 }
 [[gnu::always_inline]] inline void drop_locals(task_core& task) noexcept {
   if (task.extras.load(sync::relaxed) != nullptr) [[unlikely]]

@@ -83,7 +83,7 @@ void name_unstarted(task_core& task, std::string_view name) {
   if (!options.name.empty()) name_unstarted(task, options.name);
   inherit_or_discard(task, here);
   if (task.number.load(sync::relaxed) == 0) task.number.store(here.next_id(), sync::relaxed);
-  if (task.borrows) [[unlikely]]
+  if (task.header().borrows) [[unlikely]]
     report_borrowing(task, caller);
   switch (link(task, runtime, options.structured, here)) {
     case live_tasks::linked::yes:
@@ -116,8 +116,14 @@ start_batch::start_batch(std::span<task_core* const> tasks, runtime_core& runtim
   if (visiting_) runtime.enter_visit();
   try {
     if (runtime.closed()) throw runtime_closed(caller);
+    thread_context& here = this_thread;
+    worker* const seat = runtime.seat_of(here);
+    task_core* const parent = parent_with_locals(here);
     for (task_core* const task : tasks) {
-      if (!task->is_started()) reserve(*task);
+      if (task->is_started()) continue;
+      if (parent != nullptr) [[unlikely]]
+        inherit_locals_from(*parent, *task);
+      runtime.live().reserve(*task, here, seat);
     }
   } catch (...) {
     if (visiting_) runtime.leave_visit();
@@ -142,7 +148,7 @@ void start_batch::start(std::span<task_core* const> tasks) noexcept {
     task->runtime = &runtime_;
     task->born = time_of_birth(runtime_, here);
     task->number.store(here.next_id(), sync::relaxed);
-    if (task->borrows) [[unlikely]]
+    if (task->header().borrows) [[unlikely]]
       report_borrowing(*task, caller_);
     const bool posted = (task->state.snapshot() & task_state::queued) != 0;  // read while nobody else knows the task
     if (runtime_.live().link_reserved(*task, here, seat) == live_tasks::linked::yes_and_closed) request_cancel(*task, k_shutdown);

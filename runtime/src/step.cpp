@@ -54,15 +54,10 @@ class stepper {
 
   /// `task`: this thread holds its running.
   void run(task_core* task, bool cancelled) noexcept {
-    while (task != nullptr) {
-      if (cancelled) {
-        if (!task->started) {
-          task = end_unstarted(*task, cancelled);
-          continue;
-        }
-        show_cancel(*task);
-      }
-      task = step(*task, cancelled);
+    if (runtime_.debug()) [[unlikely]] {
+      run_steps<steps::timed>(task, cancelled);
+    } else {
+      run_steps<steps::untimed>(task, cancelled);
     }
   }
 
@@ -88,6 +83,22 @@ class stepper {
   }
 
  private:
+  enum class steps { untimed, timed };
+
+  template <steps Kind>
+  void run_steps(task_core* task, bool cancelled) noexcept {
+    while (task != nullptr) {
+      if (cancelled) {
+        if (!task->started) {
+          task = end_unstarted(*task, cancelled);
+          continue;
+        }
+        show_cancel(*task);
+      }
+      task = step<Kind>(*task, cancelled);
+    }
+  }
+
   static void show_cancel(task_core& task) noexcept {
     if (task.scopes != nullptr) cancel_scope::settle(task);
     if (task.awaiting != nullptr) task.awaiting->set_cancelled();
@@ -99,9 +110,10 @@ class stepper {
   }
 
   /// Resumes once and acts on how that ended. Returns the task to go on with, null for none.
+  template <steps Kind>
   task_core* step(task_core& task, bool& cancelled) noexcept {
     enter(task);
-    const step_timer timer(runtime_, task);
+    [[maybe_unused]] const sync::nanoseconds began = Kind == steps::timed ? sync::now() : 0;
     context_.time_uses = 0;
     task.started = true;
     task.ready_awaits = 0;
@@ -115,7 +127,9 @@ class stepper {
       task.after = step_end::suspended;
       context_.transfer_to.resume();
     }
-    timer.stop(task);
+    if constexpr (Kind == steps::timed) {
+      if (!task.blocking) report_if_slow(task, began);
+    }
     cancelled = false;
     switch (task.after) {
       case step_end::finished:

@@ -124,7 +124,14 @@ task_extras& extras_of(task_core& task) {
   return *expected;
 }
 
-void release_extras(task_core& task) noexcept { delete task.extras.load(sync::relaxed); }
+namespace {
+[[gnu::cold, gnu::noinline]] void delete_extras(task_extras* extras) noexcept { delete extras; }
+}  // namespace
+
+void release_extras(task_core& task) noexcept {
+  if (task_extras* const extras = task.extras.load(sync::relaxed)) [[unlikely]]
+    delete_extras(extras);
+}
 
 std::string name_of(task_core& task) {
   if (task_extras* const extras = find_extras(task)) {

@@ -80,7 +80,7 @@ class wait_for_awaiter final : public limited_wait {
     if (work_) {
       if (deadline <= runtime_now(self)) throw_timeout(nullptr);  // the body never runs
       task_core& core = make_coroutine_task(task_state::initial_posted, std::move(*work_));
-      core.borrows = false;  // it is awaited here
+      core.header().borrows = false;  // it is awaited here
       start_task(core, *self.runtime, {.structured = true}, "wait_for");
       target_ = task_access::adopt<T>(core);
       work_.reset();

@@ -138,7 +138,6 @@ template <class T>
 task_core& make_core(coro<T>&& work, task_state::word initial, work_item::function run) noexcept {
   const auto frame = std::exchange(work.handle_, nullptr);
   auto* const core = ::new (static_cast<void*>(frame.promise().block())) task_core(initial, run, coroutine_task<T>::ops);
-  core->borrows = frame.promise().slot().borrows;
   frame.promise().task = core;
   return *core;
 }

@@ -71,7 +71,7 @@ class result_header {
   std::uint32_t block_size = 0;  ///< bytes of the allocation that this header belongs to
   outcome_kind kind = outcome_kind::none;
   bool owned = false;    ///< the coroutine object exists: the frame no longer frees the block itself
-  bool borrows = false;  ///< the coroutine has reference parameters
+  bool borrows = false;  ///< the coroutine has reference parameters, and nobody answers for them
 
   [[nodiscard]] bool failed() const noexcept { return kind == outcome_kind::error; }
   /// Of kind error, or what was caught of kind cancelled; null where nothing was.

@@ -67,7 +67,6 @@ class alignas(std::max_align_t) task_core : public work_item {
   std::uint8_t : 0;
   bool forked : 1 = false;        ///< constant: a when_all child
   bool blocking : 1 = false;      ///< constant: runs on the blocking pool
-  bool borrows : 1 = false;       ///< constant once started: its coroutine has reference parameters and nobody answers for them
   std::uint8_t ready_awaits = 0;  ///< under running: awaits in this step that did not suspend
   std::uint8_t transfers = 0;     ///< under running: symmetric transfers since the loop was last reached
 
