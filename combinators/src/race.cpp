@@ -35,7 +35,7 @@ class entered_candidates {
     task_core& next = *all_[next_];
     reserve_start(next, runtime_);
     add(next);
-    next.header().borrows = false;  // the race awaits it
+    next.header().borrows = false;                                // the race awaits it
     start_task(next, runtime_, {.structured = true}, how_.name);  // reserved, and a structured child is always admitted
     skip_running();
   }
