@@ -60,7 +60,7 @@ void stays_flat(int times, Step step) {
     for (int i = 0; i < times; ++i) co_await step(target);
     EXPECT_EQ(test::waiters_of(target), waiters);
 #ifndef SHEAF_TEST_SANITIZED
-    EXPECT_LT(resident_bytes(), before + (std::size_t{1} << 20));
+    EXPECT_LT(resident_bytes(), before + (std::size_t{4} << 20));  // a leak of one registration each would be more
 #else
     static_cast<void>(before);
 #endif
