@@ -349,18 +349,13 @@ class interpreter {
   step_by_step wait_for(sim_task& self, const node& what) {
     sim_task* const child = start(what.children[0]);
     bool asked_in_time = false;
-    world_.at(world_.now() + what.time, [this, child, &asked_in_time, ended = over_when_done(self, *child)] {
-      if (!*ended) asked_in_time = world_.request(*child);
+    world_.at(world_.now() + what.time, [this, child, &asked_in_time] {  // this wait is over when the child has ended
+      if (!child->done()) asked_in_time = world_.request(*child);
     });
     simulation::wait end{self, [&] { return child->done(); }, [&] { world_.request(*child); }};
     if (co_await end) throw was_cancelled();
     if (asked_in_time && child->now == sim_task::state::cancelled) throw failure("timeout");
     co_return result_of(*child);
-  }
-  static std::shared_ptr<bool> over_when_done(sim_task&, sim_task& child) {
-    auto over = std::make_shared<bool>(false);
-    child.at_end.emplace_back([over] { *over = true; });
-    return over;
   }
 
   /// The first failure stops the others and the body; all failures are told together.
