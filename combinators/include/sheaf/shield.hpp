@@ -13,20 +13,6 @@
 
 namespace sheaf {
 
-namespace detail {
-
-template <class T>
-coro<T> observe_from_here(task<T> inner) {
-  static_cast<void>(co_await inner);
-  co_return take_result<T>(task_access::core(inner));
-}
-template <>
-inline coro<> observe_from_here<void>(task<> inner) {
-  co_await inner;
-}
-
-}  // namespace detail
-
 /// `co_await shield(x)`: the outcome of a task, or of a coro, which is spawned at the call. Cancelling whoever waits ends the waiting and
 /// leaves x alone, so `wait_for(shield(x), 1s)` gives up without stopping it. Shutdown stops x as it stops everything.
 ///

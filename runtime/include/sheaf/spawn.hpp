@@ -169,14 +169,22 @@ spawn_options options_in(const First& first, const Rest&...) noexcept {
   }
 }
 
-/// Waits for a call that may be left behind: cancelled, or never begun, it asks the call to stop and does not wait.
 template <class T>
-coro<T> await_or_abandon(scoped_task<T> call) {
+const task<T>& task_of(const task<T>& handle) noexcept {
+  return handle;
+}
+template <class T>
+const task<T>& task_of(const scoped_task<T>& handle) noexcept {
+  return *handle;
+}
+/// Waits for a task and gives its result. Cancelled, it goes at once; a scoped_task is asked to stop then, and if this never begins.
+template <class T, class Handle>
+coro<T> observe_from_here(Handle handle) {
   if constexpr (std::is_void_v<T>) {
-    co_await *call;
+    co_await task_of(handle);
   } else {
-    static_cast<void>(co_await *call);
-    co_return take_result<T>(task_access::core(*call));
+    static_cast<void>(co_await task_of(handle));
+    co_return take_result<T>(task_access::core(task_of(handle)));
   }
 }
 
@@ -188,7 +196,8 @@ auto spawn_blocking_on(runtime_core& runtime, const char* caller, First&& first,
                   "sheaf: an abandoned call may outlive what std::ref refers to; pass its arguments by value");
     const spawn_options options = options_in(rest...);
     scoped_task call(start_given<runs_on::blocking_threads>(start, std::forward<Rest>(rest)...));
-    return spawn_on(runtime, caller, options, await_or_abandon(std::move(call)));
+    using result = typename std::remove_cvref_t<decltype(*call)>::value_type;
+    return spawn_on(runtime, caller, options, observe_from_here<result>(std::move(call)));
   } else {
     return start_given<runs_on::blocking_threads>(start, std::forward<First>(first), std::forward<Rest>(rest)...);
   }
