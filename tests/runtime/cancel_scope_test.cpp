@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <functional>
 #include <memory>
 #include <thread>
 
@@ -237,6 +239,40 @@ TEST(CancelScope, FireRunsCancelCallbacks) {
     scope.close();
     EXPECT_FALSE(this_task::token().requested());
   });
+}
+
+/// As CancelToken.AFrameThatUnwindsBecauseOfTheRequestMissesNoCallback, with a scope's request.
+TEST(CancelScope, AFrameThatUnwindsBecauseItFiredMissesNoCallback) {
+  struct opens_at_end {
+    gate which;
+    ~opens_at_end() { which.open(); }
+  };
+  struct shared {
+    cancel_scope scope;
+    cancel_token token;
+    std::atomic<int> calls{0};
+    const gate open, never, unwinding;
+  };
+  runtime rt({.workers = 1});
+  shared both;
+  const auto waits = [](shared& both) -> coro<> {
+    both.scope.open(*co_await this_core());
+    try {
+      const auto held = this_task::token().on_cancel([&both] { both.calls.fetch_add(1); });
+      const opens_at_end noted{both.unwinding};
+      both.token = this_task::token();
+      both.open.open();
+      co_await both.never;
+    } catch (const cancelled&) {
+    }
+    EXPECT_EQ(both.calls.load(), 1);
+    EXPECT_TRUE(both.scope.close());
+  };
+  const task<> waiting = rt.spawn(waits, std::ref(both));
+  both.open.wait();
+  const auto another = both.token.on_cancel([&both] { both.unwinding.wait(); });
+  EXPECT_TRUE(both.scope.fire());
+  waiting.get();
 }
 
 /// Closing before firing disarms, closing during firing waits: either way the request never hits code after the scope.
