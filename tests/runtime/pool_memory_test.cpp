@@ -17,11 +17,13 @@
 #include <iterator>
 #include <memory>
 #include <new>
+#include <thread>
 #include <vector>
 
 #include "deque.hpp"
 #include "pool.hpp"
 #include "runtime/pool_items.hpp"
+#include "support/until.hpp"
 
 namespace {
 /// This thread's allocations by the nothrow form until the first failure; negative: none fails.
@@ -122,6 +124,7 @@ TEST(PoolWithoutMemory, TheOldestForksMakeRoom) {
 }
 
 TEST(PoolWithoutMemory, ConstructionThrowsAndLeavesNoThread) {
+  std::thread([] {}).join();  // g++'s ThreadSanitizer starts a thread of its own beside the first one
   const std::size_t threads_before = threads_of_this_process();
   constexpr unsigned k_workers = 4;
   long failures = 0;
@@ -131,7 +134,7 @@ TEST(PoolWithoutMemory, ConstructionThrowsAndLeavesNoThread) {
       const pool p({.workers = k_workers});
       made = true;
     } catch (const std::exception&) {
-      EXPECT_EQ(threads_of_this_process(), threads_before);
+      test::spin_until([&] { return threads_of_this_process() == threads_before; });  // joined, a thread is listed for a moment yet
     }
   }
   EXPECT_GT(failures, static_cast<long>(k_workers)) << "failing thread starts were among them";
