@@ -238,19 +238,24 @@ cancel_answer group_join::on_cancel(task_core&) noexcept {
   return cancel_answer::stay;
 }
 
+void group_join::add_targets(std::vector<const task_core*>& all) const {
+  const sync::lock_guard guard(core_->lock_);
+  for (const group_core::member* each = core_->first_; each != nullptr; each = each->after) all.push_back(each->child);
+}
+
 void throw_group_without_value() { throw task_cancelled("group body", "the group was cancelled before it gave a value"); }
 
 void start_in_group(group_core& group, task_core& child, const start_options& options) {
   child.runtime = &group.runtime();
   try {
-    if (!options.name.empty()) set_name_of(child, options.name);
+    describe(child, options);
     reserve_start(child, group.runtime());
     group.link(child);
   } catch (...) {
     discard_unstarted(child);
     throw;
   }
-  // Cannot fail any more: named, and a structured child is admitted always.
+  // Cannot fail any more: described, and a structured child is admitted always.
   start_task(child, group.runtime(), {.eager = options.eager, .structured = true}, "task_group::spawn");
 }
 

@@ -25,7 +25,7 @@ void report_borrowing(task_core& task, const char* caller) noexcept {
            fmt::format(
                "{} starts task {} from a coroutine with reference parameters, which may outlive what they refer to: pass the "
                "function and its arguments, use when_all, or write borrowed(...) if something else keeps them alive",
-               caller, label_of(task)));
+               caller, label_and_place_of(task)));
   } catch (...) {  // no memory for a courtesy
   }
 }
@@ -38,7 +38,7 @@ void report_if_slow(task_core& task, sync::nanoseconds began) noexcept {
     report(task.runtime->options(),
            fmt::format("task {} held its thread for {} ms in one step: move the work to spawn_blocking, or "
                        "let others in with this_task::yield()",
-                       label_of(task), took / 1'000'000));
+                       label_and_place_of(task), took / 1'000'000));
   } catch (...) {  // no memory for a courtesy
   }
 }

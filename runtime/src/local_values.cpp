@@ -29,8 +29,6 @@ void inherit_locals_from(task_core& parent, task_core& child) {
   if (inherited != nullptr) extras_of(child).locals = *inherited;
 }
 
-void drop_locals_of(task_core& task) noexcept { find_extras(task)->locals.reset(); }
-
 std::uint64_t next_local_key() noexcept {
   static constinit sync::atomic<std::uint64_t> next{1};
   return next.fetch_add(1, sync::relaxed);

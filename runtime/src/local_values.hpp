@@ -13,7 +13,6 @@
 namespace sheaf::detail {
 
 [[gnu::noinline]] void inherit_locals_from(task_core& parent, task_core& child);
-[[gnu::noinline]] void drop_locals_of(task_core& task) noexcept;
 
 /// The running task, if it may have values; else null.
 [[gnu::always_inline]] inline task_core* parent_with_locals(const thread_context& here) noexcept {
@@ -26,10 +25,6 @@ namespace sheaf::detail {
 [[gnu::always_inline]] inline void inherit_locals(const thread_context& here, task_core& child) {
   if (task_core* const parent = parent_with_locals(here)) [[unlikely]]
     inherit_locals_from(*parent, child);
-}
-[[gnu::always_inline]] inline void drop_locals(task_core& task) noexcept {
-  if (task.extras.load(sync::relaxed) != nullptr) [[unlikely]]
-    drop_locals_of(task);
 }
 
 }  // namespace sheaf::detail

@@ -77,13 +77,12 @@ alive_runtime::alive_runtime(const task_core& task) noexcept {
 
 void report_unobserved(task_core& task) noexcept {
   if (!task.state.mark_observed()) return;
-  const std::string name = name_of(task);
   const std::exception_ptr error = task.header().error();
   const alive_runtime runtime(task);
   if (runtime && runtime->options().on_unobserved_error) {
-    runtime->options().on_unobserved_error(name, error);
+    runtime->options().on_unobserved_error(name_of(task), error);
   } else {
-    fmt::print(stderr, "sheaf: task '{}' failed and nobody looked at its error: {}\n", name, text_of(error));
+    fmt::print(stderr, "sheaf: task {} failed and nobody looked at its error: {}\n", label_and_place_of(task), text_of(error));
   }
 }
 

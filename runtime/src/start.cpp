@@ -6,6 +6,7 @@
 #include <sheaf/errors.hpp>
 
 #include "debug.hpp"
+#include "extras.hpp"
 #include "local_values.hpp"
 #include "runtime_core.hpp"
 #include "step.hpp"
@@ -57,13 +58,20 @@ namespace {
   throw runtime_closed(caller);
 }
 
-void name_unstarted(task_core& task, std::string_view name) {
+[[gnu::noinline]] void describe_or_discard(task_core& task, const start_options& options) {
   try {
-    set_name_of(task, name);
+    describe(task, options);
   } catch (...) {
     discard_unstarted(task);
     throw;
   }
+}
+
+/// From now on the token given as spawn_options::stop has its effect.
+[[gnu::always_inline]] inline void arm_stop(task_core& task) noexcept {
+  task_extras* const extras = find_extras(task);
+  if (extras != nullptr && extras->stop) [[unlikely]]
+    extras->stop->arm();
 }
 
 [[gnu::always_inline]] inline void inherit_or_discard(task_core& task, thread_context& here) {
@@ -80,7 +88,7 @@ void name_unstarted(task_core& task, std::string_view name) {
                                          thread_context& here) {
   if (task.runtime == nullptr) task.runtime = &runtime;  // a group's child is known, and its runtime read, before it starts
   task.born = time_of_birth(runtime, here);
-  if (!options.name.empty()) name_unstarted(task, options.name);
+  if (!options.name.empty() || options.stop || options.where.line() != 0) describe_or_discard(task, options);
   inherit_or_discard(task, here);
   if (task.number.load(sync::relaxed) == 0) task.number.store(here.next_id(), sync::relaxed);
   if (task.header().borrows) [[unlikely]]
@@ -96,6 +104,12 @@ void name_unstarted(task_core& task, std::string_view name) {
 }
 
 }  // namespace
+
+void describe(task_core& task, const start_options& options) {
+  if (!options.name.empty()) set_name_of(task, options.name);
+  if (options.where.line() != 0) extras_of(task).where = options.where;
+  if (options.stop) extras_of(task).stop.emplace(task, options.stop);
+}
 
 void reserve_start(task_core& task, runtime_core& runtime) {
   inherit_locals(this_thread, task);
@@ -167,6 +181,7 @@ void start_task(task_core& task, runtime_core& runtime, const start_options& opt
   const bool held = (task.state.snapshot() & task_state::running) != 0;  // read while nobody else knows the task
   admit(task, runtime, options, caller, here);
   if (options.passive) return;
+  arm_stop(task);
   if (options.eager) {
     runtime.item_begun();
     run_eagerly(task, held);
@@ -182,6 +197,7 @@ void start_blocking(task_core& task, runtime_core& runtime, const start_options&
   admit(task, runtime, options, caller, this_thread);
   runtime.begin_call();
   static_cast<void>(task.state.publish_unstarted(false));
+  arm_stop(task);
   try {
     runtime.post_blocking(task);
   } catch (...) {

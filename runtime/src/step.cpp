@@ -134,7 +134,7 @@ class stepper {
     switch (task.after) {
       case step_end::finished:
         task.ops->destroy_work(task);
-        drop_locals(task);
+        end_extras(task);
         return task.forked ? arrive(task, cancelled) : publish(task, cancelled);
       case step_end::forked:
         return fork(task, cancelled);
@@ -286,7 +286,7 @@ class stepper {
     task.header().set_error(outcome_kind::cancelled, nullptr);
     enter(task);
     task.ops->destroy_work(task);
-    drop_locals(task);
+    end_extras(task);
     return task.forked ? arrive(task, cancelled) : publish(task, cancelled);
   }
 

@@ -124,6 +124,12 @@ task_extras& extras_of(task_core& task) {
   return *expected;
 }
 
+void end_extras_of(task_core& task) noexcept {
+  task_extras& extras = *find_extras(task);
+  extras.locals.reset();
+  if (extras.stop) extras.stop->unregister();
+}
+
 namespace {
 [[gnu::cold, gnu::noinline]] void delete_extras(task_extras* extras) noexcept { delete extras; }
 }  // namespace
@@ -157,6 +163,17 @@ std::string cancel_reason_of(task_core& task) {
 }
 
 std::string label_of(task_core& task) { return "'" + name_of(task) + "'"; }
+
+std::string place_of(task_core& task) {
+  const task_extras* const extras = find_extras(task);
+  if (extras == nullptr || extras->where.line() == 0) return {};
+  return std::string(extras->where.file_name()) + ":" + std::to_string(extras->where.line());
+}
+
+std::string label_and_place_of(task_core& task) {
+  const std::string place = place_of(task);
+  return label_of(task) + (place.empty() ? "" : " (" + place + ")");
+}
 
 // ---- outcomes ----------------------------------------------------------------------------------------------------------------
 

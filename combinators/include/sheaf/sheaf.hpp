@@ -29,6 +29,7 @@
 #include <sheaf/shield.hpp>
 #include <sheaf/sleep.hpp>
 #include <sheaf/spawn.hpp>
+#include <sheaf/stop_token.hpp>
 #include <sheaf/stream.hpp>
 #include <sheaf/task.hpp>
 #include <sheaf/task_group.hpp>

@@ -136,6 +136,7 @@ class cancel_token {
   [[nodiscard]] bool operator==(const cancel_token&) const noexcept = default;
 
  private:
+  friend class stop_ref;
   detail::task_core* task_ = nullptr;
 };
 

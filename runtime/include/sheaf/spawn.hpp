@@ -3,6 +3,7 @@
 /// spawn and spawn_blocking: work becomes a task.
 
 #include <functional>
+#include <source_location>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
@@ -13,14 +14,17 @@
 #include <sheaf/detail/gcc12.hpp>
 #include <sheaf/detail/refusal.hpp>
 #include <sheaf/detail/start.hpp>
+#include <sheaf/stop_token.hpp>
 #include <sheaf/task.hpp>
 
 namespace sheaf {
 
 /// Plain values, trivially destructible, so that they may stand beside a co_await. What they name is copied by spawn().
 struct spawn_options {
-  std::string_view name = {};  ///< copied
-  bool eager = false;          ///< run the first step inside spawn, on this thread
+  std::string_view name = {};       ///< copied
+  stop_ref stop = {};               ///< the task is asked to stop when this token is
+  bool eager = false;               ///< run the first step inside spawn, on this thread
+  std::source_location where = {};  ///< for dump() and reports: std::source_location::current(), say
 };
 
 /// `spawn_blocking(abandon, f, args...)`: cancelled while the call runs, the task ends at once and the call is left behind.
@@ -145,7 +149,9 @@ auto start_work(const Start& start, const Options& options, F&& work, Args&&... 
 template <runs_on Where, class Start, class First, class... Rest>
 auto start_given(const Start& start, First&& first, Rest&&... rest) {
   if constexpr (std::is_same_v<std::decay_t<First>, spawn_options>) {
-    return start_work<Where>(start, start_options{.name = first.name, .eager = first.eager}, std::forward<Rest>(rest)...);
+    return start_work<Where>(start,
+                             start_options{.name = first.name, .stop = first.stop, .where = first.where, .eager = first.eager},
+                             std::forward<Rest>(rest)...);
   } else {
     return start_work<Where>(start, no_options{}, std::forward<First>(first), std::forward<Rest>(rest)...);
   }

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <exception>
 #include <utility>
+#include <vector>
 
 #include <sheaf/detail/awaiter.hpp>
 #include <sheaf/detail/cancel_scope.hpp>
@@ -118,6 +119,7 @@ class group_join final : public awaiter_base {
   [[nodiscard]] bool await_resume() const noexcept { return cancelled(); }
   cancel_answer on_cancel(task_core& self) noexcept override;
   wait_reason reason() const noexcept override { return {"the children of a task group", nullptr}; }
+  void add_targets(std::vector<const task_core*>& all) const override;
 
  private:
   bool suspend() noexcept;

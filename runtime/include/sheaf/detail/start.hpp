@@ -2,10 +2,12 @@
 /// @file
 /// How templates hand finished blocks to a runtime.
 
+#include <source_location>
 #include <span>
 #include <string_view>
 
 #include <sheaf/detail/task_core.hpp>
+#include <sheaf/stop_token.hpp>
 
 namespace sheaf::detail {
 
@@ -17,13 +19,18 @@ class runtime_core;
 /// How a task enters its runtime.
 struct start_options {
   std::string_view name = {};
+  stop_ref stop = {};
+  std::source_location where = {};
   bool eager = false;       ///< run the first step here and now
   bool structured = false;  ///< a child that a live task awaits: admitted during shutdown too
   bool passive = false;     ///< starts parked: somebody will wake it
 };
 
+/// Keeps name, stop and where with a task that nobody else knows. @throws std::bad_alloc
+void describe(task_core& core, const start_options& options);
+
 /// Links, numbers and posts the task made in `core`. On failure the work is destroyed, the block freed and the error thrown:
-/// runtime_closed, std::bad_alloc (the name).
+/// runtime_closed, std::bad_alloc (name, stop, where).
 [[gnu::noinline]] void start_task(task_core& core, runtime_core& runtime, const start_options& options, const char* caller);
 
 /// start_task() for one made with task_state::initial_posted, without options.

@@ -168,6 +168,10 @@ void set_name_of(task_core& task, std::string_view name);
 [[nodiscard]] std::string cancel_reason_of(task_core& task);
 /// "'name'" or "#id", for messages.
 [[nodiscard]] std::string label_of(task_core& task);
+/// "file:line" of spawn_options::where; empty if it was not given.
+[[nodiscard]] std::string place_of(task_core& task);
+/// The label, and the place in brackets if it is known.
+[[nodiscard]] std::string label_and_place_of(task_core& task);
 
 /// Throws what the outcome of a complete task says, unless it is a value: its error, or task_cancelled. Marks it observed.
 void throw_unless_value(task_core& task);
