@@ -126,6 +126,14 @@ TEST(Sleep, Sleep08_SleepersWakeAtTheirInstantsInOrder) {
   for (std::size_t i = 0; i < woken.size(); ++i) EXPECT_EQ(woken[i], expected[i]);
 }
 
+TEST_P(SleepOnEvery, APlainThreadMaySleepOnTheRuntimesClock) {
+  const entered inside = rt().enter();
+  sleep_for(2h).get();
+  EXPECT_EQ(*sleep_for(1h, std::make_unique<int>(7)).get(), 7);
+  EXPECT_EQ(clock().now(), 3h);
+  EXPECT_THROW(static_cast<void>(sleep_for(std::chrono::duration<double>(std::nan(""))).get()), std::invalid_argument);
+}
+
 TEST_P(SleepOnEvery, SleepUntilCountsFromTheClocksBeginning) {
   run([this]() -> coro<> {
     co_await sleep_for(1s);

@@ -54,6 +54,15 @@ TEST_P(StreamOnEvery, ValuesComeInOrderThenTheEnd) {
   });
 }
 
+TEST_P(StreamOnEvery, APlainThreadMayAskToo) {
+  const entered inside = rt().enter();
+  auto numbers = every_second(2);
+  EXPECT_EQ(numbers.next().get(), 1);
+  EXPECT_EQ(clock().now(), 1s);
+  EXPECT_EQ(numbers.next().get(), 2);
+  EXPECT_EQ(numbers.next().get(), std::nullopt);
+}
+
 TEST_P(StreamOnEvery, ItRunsOnlyWhenAsked) {
   run([]() -> coro<> {
     int steps = 0;

@@ -9,6 +9,7 @@
 
 #include <sheaf/coro.hpp>
 #include <sheaf/detail/gcc12.hpp>
+#include <sheaf/detail/gettable.hpp>
 #include <sheaf/detail/timer.hpp>
 #include <sheaf/time_limit.hpp>
 
@@ -61,6 +62,8 @@ class [[nodiscard("co_await it, or nothing sleeps")]] sleep_awaiter final : publ
     throw_if_cancelled();
     return std::move(value_);
   }
+  /// On a plain thread with a current runtime. @throws no_runtime, would_deadlock
+  T get() && { return await_in_task(*this).get(); }
 
  private:
   T value_;
@@ -77,6 +80,8 @@ class [[nodiscard("co_await it, or nothing sleeps")]] sleep_awaiter<void> final 
     suspend(*awaiting.promise().task, awaiting);
   }
   void await_resume() const { throw_if_cancelled(); }
+  /// On a plain thread with a current runtime. @throws no_runtime, would_deadlock
+  void get() && { await_in_task(*this).get(); }
 };
 
 }  // namespace detail

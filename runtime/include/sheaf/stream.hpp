@@ -13,6 +13,7 @@
 #include <sheaf/coro.hpp>
 #include <sheaf/detail/awaiter.hpp>
 #include <sheaf/detail/frame_cache.hpp>
+#include <sheaf/detail/gettable.hpp>
 #include <sheaf/detail/promise.hpp>
 #include <sheaf/detail/task_core.hpp>
 
@@ -131,6 +132,8 @@ class stream_next final : public awaiter_base {
     generator.value.reset();
     return value;
   }
+  /// On a plain thread with a current runtime. @throws what the generator throws; no_runtime, would_deadlock
+  auto get() && { return await_in_task(*this).get(); }
   cancel_answer on_cancel(task_core&) noexcept override { return cancel_answer::stay; }
   wait_reason reason() const noexcept override { return {"its turn", nullptr}; }
 
@@ -145,7 +148,7 @@ class stream_next final : public awaiter_base {
 /// The result of a coroutine that says `co_yield`: `while (auto value = co_await s.next())`. It runs only while somebody asks, in the
 /// asking task, up to the next co_yield; values are moved through, references come as std::reference_wrapper.
 ///
-/// @par Threads       one next() at a time, from one task or several in turn
+/// @par Threads       one next() at a time, from one task or several in turn; `.get()` of it on a plain thread with a current runtime
 /// @par Lifetime      parameters live in the frame, as of any coroutine; dropped early, it is destroyed where it yielded last. Not while a
 ///                    next() is under way, nor between that call and its await
 /// @par Cancellation  of the asking task: the generator sees it where it awaits, or at a co_yield; what then leaves it comes out of next()

@@ -19,6 +19,12 @@ coro<awaited_t<Operation>> await_in_coroutine(Operation operation) {
   co_return co_await std::move(operation);
 }
 
+/// For awaiters, which do not move: `T get() && { return await_in_task(*this).get(); }`.
+template <class Awaiter>
+auto await_in_task(Awaiter& awaiter) -> coro<decltype(awaiter.await_resume())> {
+  co_return co_await awaiter;
+}
+
 /// Base of the movable operations that public functions return; each has `operator co_await() &&`.
 template <class Operation>
 class gettable {
