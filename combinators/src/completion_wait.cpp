@@ -87,6 +87,11 @@ cancel_answer completion_wait::on_cancel(task_core&) noexcept {
   return cancel_answer::give_up;
 }
 
+void completion_wait::add_targets(std::vector<const task_core*>& all) const {
+  const sync::lock_guard guard(core_->lock_);
+  for (const completion_node* node = core_->first_; node != nullptr; node = node->after) all.push_back(node->task);
+}
+
 wait_reason completion_wait::reason() const noexcept {
   switch (want_) {
     case completion_want::one:

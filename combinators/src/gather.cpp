@@ -24,6 +24,10 @@ bool gather_core::all_done() const noexcept {
   return true;
 }
 
+void gather_core::add_targets(std::vector<const task_core*>& all) const {
+  for (std::size_t i = left_; i < size_; ++i) all.push_back(nodes()[i].child);
+}
+
 void gather_core::start(start_batch& batch, const child_list& children) noexcept {
   watching_ = true;
   self_->state.add_reference();

@@ -1,15 +1,23 @@
 /// dump(): a line for every task that has not completed, with what it waits for.
 #include <gtest/gtest.h>
 
+#include <source_location>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include <fmt/core.h>
+
+#include <sheaf/gather.hpp>
 #include <sheaf/runtime.hpp>
 #include <sheaf/semaphore.hpp>
+#include <sheaf/shield.hpp>
 #include <sheaf/sleep.hpp>
+#include <sheaf/task_group.hpp>
 #include <sheaf/this_task.hpp>
+#include <sheaf/timeout.hpp>
+#include <sheaf/wait.hpp>
 #include <sheaf/when_all.hpp>
 
 #include "support/flavour.hpp"
@@ -92,6 +100,76 @@ TEST_P(DumpOnEvery, ShowsBlockingCallsAndTasksNotStarted) {
   running.get();
   queued.get();
   ready.get();
+}
+
+/// Through every way of waiting, several waiters at once, and only while they wait.
+TEST_P(DumpOnEvery, Graph01_WhoWaitsForATask) {
+  run([]() -> coro<> {
+    const auto named = [](const char* name) { return spawn_options{.name = name}; };
+    const gate open;
+    const task<> target = spawn(named("target"), wait_at, open);
+    std::vector<task<>> waiting{
+        spawn(
+            named("a-task"), [](task<> target) -> coro<> { co_await target; }, target),
+        spawn(
+            named("b-shield"), [](task<> target) -> coro<> { co_await shield(target); }, target),
+        spawn(
+            named("c-wait"),
+            [](task<> target) -> coro<> {
+              const std::vector<task<>> both{target, target};
+              static_cast<void>(co_await wait(both));
+            },
+            target),
+        spawn(
+            named("d-timeout"),
+            [](task<> target) -> coro<> {
+              const auto body = [&](timeout_scope&) -> coro<> { co_await target; };
+              co_await with_timeout(1h, body);
+            },
+            target),
+        spawn(
+            named("e-group"),
+            [](gate open) -> coro<> {
+              const auto body = [&](task_group& group) -> coro<> {
+                group.spawn(spawn_options{.name = "child"}, wait_at, open);
+                co_return;
+              };
+              co_await with_task_group(body);
+            },
+            open),
+    };
+    const auto gathered = gather(target);
+    gathered.set_name("f-gather");
+    for (const task<>& each : waiting) co_await until_parked(each);
+    co_await until_parked(gathered);
+    std::string dump = runtime::current()->dump();
+    EXPECT_EQ(line_of(dump, "target"),
+              "waits for a gate, 0.000 s old, awaited by 'a-task', 'b-shield', 'c-wait', 'd-timeout', 'f-gather'");
+    EXPECT_EQ(line_of(dump, "child"), "waits for a gate, 0.000 s old, awaited by 'e-group'");
+
+    waiting[0].cancel();
+    co_await until_complete(waiting[0]);
+    dump = runtime::current()->dump();
+    EXPECT_EQ(line_of(dump, "target"), "waits for a gate, 0.000 s old, awaited by 'b-shield', 'c-wait', 'd-timeout', 'f-gather'");
+    open.open();
+    for (const task<>& each : waiting) co_await until_complete(each);
+    co_await until_complete(gathered);
+  });
+}
+
+TEST_P(DumpOnEvery, SaysWhereATaskWasStartedIfItWasTold) {
+  run([]() -> coro<> {
+    const gate never;
+    const auto where = std::source_location::current();
+    const task<> told = spawn(spawn_options{.name = "told", .where = where}, wait_at, never);
+    co_await until_parked(told);
+    EXPECT_NE(runtime::current()->dump().find(
+                  fmt::format("told (id {}, {}:{}): waits for a gate", told.id(), where.file_name(), where.line())),
+              std::string::npos)
+        << runtime::current()->dump();
+    told.cancel();
+    co_await until_complete(told);
+  });
 }
 
 TEST_P(DumpOnEvery, LinesComeInTheOrderOfIds) {

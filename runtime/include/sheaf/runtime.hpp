@@ -156,7 +156,7 @@ class runtime {
   /// The tasks that have not completed, in the order of their ids. Children of when_all are not listed: their parent is.
   /// @throws std::bad_alloc; dump() too
   [[nodiscard]] std::vector<any_task> tasks() const;
-  /// A line for each of them: name, state, age, what it waits for.
+  /// A line for each of them: name, where it was started if that was told, state, age, what it waits for and which tasks wait for it.
   [[nodiscard]] std::string dump() const;
   [[nodiscard]] runtime_metrics metrics() const;
 

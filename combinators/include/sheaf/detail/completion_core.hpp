@@ -30,6 +30,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include <sheaf/detail/awaiter.hpp>
 #include <sheaf/detail/task_core.hpp>
@@ -81,6 +82,7 @@ class completion_wait final : public awaiter_base {
 
   cancel_answer on_cancel(task_core& self) noexcept override;
   wait_reason reason() const noexcept override;
+  void add_targets(std::vector<const task_core*>& all) const override;
 
  private:
   friend class completion_core;

@@ -19,6 +19,7 @@
 #include <span>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <sheaf/detail/children.hpp>
 #include <sheaf/detail/frame_cache.hpp>
@@ -71,6 +72,7 @@ class gather_core final : public awaiter_base {
 
   cancel_answer on_cancel(task_core& self) noexcept final;
   wait_reason reason() const noexcept final { return {"gathered tasks", nullptr}; }
+  void add_targets(std::vector<const task_core*>& all) const final;
 
  private:
   struct node final : waiter_node {

@@ -12,6 +12,7 @@
 ///   3. await_resume(): if cancelled(), pass on what was granted, then `throw_cancelled()`.
 
 #include <coroutine>
+#include <vector>
 
 namespace sheaf::detail {
 
@@ -33,6 +34,8 @@ class awaiter_base {
 
   [[nodiscard]] virtual cancel_answer on_cancel(task_core& self) noexcept = 0;
   [[nodiscard]] virtual wait_reason reason() const noexcept = 0;
+  /// For dump(): adds the tasks that are waited for, beside the target of the reason. They need not be alive. @throws std::bad_alloc
+  virtual void add_targets(std::vector<const task_core*>&) const {}
 
   [[nodiscard]] bool cancelled() const noexcept { return cancelled_; }
   void set_cancelled() noexcept { cancelled_ = true; }
