@@ -63,7 +63,7 @@ TEST_P(DumpOnEvery, SaysWhatEveryTaskWaitsFor) {
     co_await sleep_for(1500ms);
     for (const task<>& each : parked) co_await until_parked(each);
     const std::string dump = runtime::current()->dump();
-    EXPECT_EQ(line_of(dump, "at-gate"), "waits for a gate, 1.500 s old");
+    EXPECT_EQ(line_of(dump, "at-gate"), "waits for a gate, 1.500 s old, awaited by 'observing'");
     EXPECT_EQ(line_of(dump, "sleeping"), "waits for a timer, 1.500 s old");
     EXPECT_EQ(line_of(dump, "observing"), "waits for task 'at-gate', 1.500 s old");
     EXPECT_EQ(line_of(dump, "queueing"), "waits for a semaphore, 1.500 s old");
@@ -131,8 +131,8 @@ TEST_P(DumpOnEvery, Graph01_WhoWaitsForATask) {
             named("e-group"),
             [](gate open) -> coro<> {
               const auto body = [&](task_group& group) -> coro<> {
-                group.spawn(spawn_options{.name = "child"}, wait_at, open);
-                co_return;
+                const task<> child = group.spawn(spawn_options{.name = "child"}, wait_at, open);
+                co_await until_parked(child);
               };
               co_await with_task_group(body);
             },
