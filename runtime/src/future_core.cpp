@@ -59,6 +59,14 @@ cancel_answer future_wait::on_cancel(task_core&) noexcept {
   return cancel_answer::give_up;
 }
 
+void future_wait::cancel_if_sole() noexcept {
+  if (!awaited_->sole_future()) return;
+  try {
+    awaited_->cancel(cancel_reason_of(*node_.task));
+  } catch (...) {  // no memory to tell the promise
+  }
+}
+
 namespace {
 
 class plain_wait final : public future_wait {

@@ -14,6 +14,7 @@
 #include <string>
 #include <utility>
 
+#include <sheaf/future.hpp>
 #include <sheaf/gather.hpp>
 #include <sheaf/sleep.hpp>
 #include <sheaf/this_task.hpp>
@@ -427,6 +428,36 @@ TEST_P(WaitForOnEvery, ARunningCallableIsWaitedForAndItsTokenTold) {
     });
     while (call.status() != task_status::running) co_await this_task::yield();
     EXPECT_TRUE(co_await wait_for(call, 0s));  // it gave a value
+  });
+}
+
+/// Given its only handle, an await that is cancelled cancels the future; a handle elsewhere keeps it as it is.
+TEST_P(WaitForOnEvery, Waitfor17_ExpiryCancelsAFutureThatNobodyElseCanRead) {
+  run([]() -> coro<> {
+    const auto reads = [](future<int> only) -> coro<int> { co_return co_await std::move(only); };
+    promise<int> unwanted;
+    bool timed_out = false;
+    try {
+      co_await wait_for(reads(unwanted.get_future()), 1s);
+    } catch (const timeout_error&) {
+      timed_out = true;
+    }
+    EXPECT_TRUE(timed_out);
+    EXPECT_TRUE(unwanted.done());
+    EXPECT_FALSE(unwanted.try_set_value(1));
+
+    promise<int> wanted;
+    const future<int> kept = wanted.get_future();
+    timed_out = false;
+    try {
+      co_await wait_for(reads(kept), 1s);
+    } catch (const timeout_error&) {
+      timed_out = true;
+    }
+    EXPECT_TRUE(timed_out);
+    EXPECT_FALSE(kept.done());
+    wanted.set_value(2);
+    EXPECT_EQ(kept.result(), 2);
   });
 }
 

@@ -63,6 +63,7 @@ class future_taker final : public future_wait {
  public:
   future_taker(future_state<T>& awaited, future<T>&& handle) noexcept : future_wait(awaited), handle_(std::move(handle)) {}
   T await_resume() {
+    if (cancelled()) cancel_if_sole();
     throw_if_cancelled();
     return handle_.take("co_await");
   }
@@ -79,7 +80,8 @@ class future_taker final : public future_wait {
 /// @par Threads       each handle is not synchronised; different handles of one promise may be used on different threads at once
 /// @par Lifetime      of the outcome: as long as a handle or the promise. An error that nobody looked at is reported once, when the last
 ///                    of them goes, to the current runtime's on_unobserved_error, or on stderr
-/// @par Cancellation  of an awaiting task: the outcome and its promise stay as they are. cancel() decides on the outcome, for all handles
+/// @par Cancellation  of an awaiting task: the outcome and its promise stay as they are, unless the only handle was moved into the await:
+///                    then the outcome is cancelled. cancel() decides on the outcome, for all handles
 /// @throws invalid_state for an empty handle, from every member but those named above
 /// @par Cost          waiting allocates nothing; every use takes a lock for a few instructions
 template <class T>
@@ -134,6 +136,7 @@ class future {
   /// Observes: `const T&`, alive as long as a handle is.
   auto operator co_await() const& { return detail::future_observer<T>(state()); }
   /// Moves the value out when this is the only handle, and copies it otherwise; a T that cannot be copied then throws invalid_state.
+  /// Cancelled while this is the only handle, it cancels the outcome: the promise learns that nobody waits.
   auto operator co_await() && {
     detail::future_state<T>& awaited = state();
     return detail::future_taker<T>(awaited, std::move(*this));

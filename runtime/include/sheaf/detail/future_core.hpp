@@ -58,6 +58,8 @@ class future_wait : public awaiter_base {
   void throw_if_cancelled() const {
     if (cancelled()) throw_cancelled(*node_.task);
   }
+  /// Cancelled, and nobody but the waiting handle can look at the outcome: it is not wanted any more.
+  void cancel_if_sole() noexcept;
 
  private:
   bool suspend(task_core& self, std::coroutine_handle<> handle) noexcept;
