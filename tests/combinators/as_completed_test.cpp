@@ -435,6 +435,19 @@ TEST_P(AsCompletedOnEvery, TheUnfinishedOnesStandInInputOrder) {
 
 // ---- elsewhere ---------------------------------------------------------------------------------------------------------------
 
+/// What next() gives is bound to no child: whichever is awaited first takes the first completion.
+TEST_P(AsCompletedOnEvery, Ascomp11_TheOneAwaitedFirstTakesTheFirstCompletion) {
+  run([]() -> coro<> {
+    auto stream = as_completed(sleepers({20ms, 10ms}));
+    auto made_first = stream.next();
+    auto made_second = stream.next();
+    const std::optional<task<int>> first = co_await std::move(made_second);
+    EXPECT_EQ(first->result(), 10);
+    const std::optional<task<int>> second = co_await std::move(made_first);
+    EXPECT_EQ(second->result(), 20);
+  });
+}
+
 TEST_P(AsCompletedOnEvery, OnAPlainThreadItIsARange) {
   const entered here = rt().enter();
   auto stream = as_completed(sleepers({30ms, 10ms, 20ms}), 25ms);

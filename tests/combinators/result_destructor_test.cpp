@@ -2,9 +2,14 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
 #include <functional>
+#include <stdexcept>
 #include <utility>
 
+#include <sheaf/runtime.hpp>
 #include <sheaf/semaphore.hpp>
 #include <sheaf/task_group.hpp>
 #include <sheaf/this_task.hpp>
@@ -116,6 +121,30 @@ TEST_P(ResultDestructors, OneMayWaitForATaskThoughItsOwnHasEnded) {
     while (destroyed.load() == 0) co_await this_task::yield();
   });
   EXPECT_EQ(destroyed.load(), 1);
+}
+
+/// MT-10. Of what is destroyed with a task, nothing may throw: the program ends, where anybody can hook in.
+TEST(ResultDestructorsDeathTest, Mt10_OneThatThrowsEndsTheProgramByTheTerminateHandler) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  struct throws_at_end {
+    bool armed = true;
+    throws_at_end() = default;
+    throws_at_end(throws_at_end&& other) noexcept : armed(std::exchange(other.armed, false)) {}
+    ~throws_at_end() noexcept(false) {
+      if (armed) throw std::runtime_error("from a destructor");
+    }
+  };
+  const auto aborts_it = [] {
+    std::set_terminate([] {
+      std::fputs("the handler was called\n", stderr);
+      std::_Exit(1);
+    });
+    runtime rt({.workers = 1});
+    const gate never;
+    rt.spawn([](gate never, throws_at_end) -> coro<> { co_await never; }, never, throws_at_end()).cancel();
+    rt.shutdown();
+  };
+  EXPECT_EXIT(aborts_it(), testing::ExitedWithCode(1), "the handler was called");
 }
 
 }  // namespace

@@ -127,6 +127,24 @@ TEST_P(RuntimeOnEvery, Run10_AfterShutdownEveryUseIsAnErrorAndShutdownTwiceIsHar
   EXPECT_EQ(rt().metrics().live_tasks, 0U);
 }
 
+/// RUN-18. Nothing is left to be resumed: shutdown ends what run() waits for, and run() says so.
+TEST(Runtime, Run18_ShutdownByAnotherThreadEndsARunThatWaits) {
+  runtime rt({.workers = 1});
+  const gate never;
+  std::thread stops([&] {
+    test::spin_until([&] { return never.parked() == 1; });
+    rt.shutdown();
+  });
+  std::string said;
+  try {
+    rt.run([&]() -> coro<> { co_await never; });
+  } catch (const task_cancelled& error) {
+    said = error.reason();
+  }
+  stops.join();
+  EXPECT_EQ(said, "runtime shutdown");
+}
+
 TEST_P(RuntimeOnEvery, ShutdownInATaskIsAnInvalidState) {
   runtime* const mine = &rt();
   run([mine]() -> coro<> {

@@ -30,6 +30,7 @@ coro<int> value_after(gate at, int value) {
   co_return value;
 }
 
+/// TASK-05 too: a task is not bound to the runtime that awaits it.
 TEST(SeveralRuntimes, Mt49_ATaskOfOneAwaitsATaskOfTheOtherAndResumesAtHome) {
   runtime a({.workers = 1}), b({.workers = 1});
   const std::thread::id home = a.run([]() -> coro<std::thread::id> { co_return std::this_thread::get_id(); });
