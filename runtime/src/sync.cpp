@@ -131,14 +131,6 @@ void mutex::lock_slow() noexcept {
   while (word_.exchange(k_contended, acquire) != k_free) futex_wait(word_, k_contended);
 }
 
-bool parker::wait(nanoseconds deadline) noexcept {
-  while (!signalled()) {
-    if (deadline != k_forever && now() >= deadline) return signalled();
-    futex_wait(word_, 0, deadline);
-  }
-  return true;
-}
-
 thread::thread(const char* name, entry run, void* argument) {
   std::unique_ptr<thread_start> start(new (std::nothrow) thread_start{run, argument, {}});
   if (start == nullptr) throw std::system_error(ENOMEM, std::generic_category(), "sheaf: no memory to start a thread");

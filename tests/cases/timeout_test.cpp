@@ -109,6 +109,18 @@ TEST_P(TimeoutOnEvery, Timeout02_ABodyThatEndsInTimeGivesItsValue) {
   });
 }
 
+TEST_P(TimeoutOnEvery, Timeout02_AnUnusedDeadlineLeavesNoTimer) {
+  leaves_tasks_on_purpose();
+  const gate never;
+  EXPECT_THROW(run([&]() -> coro<> {
+                 const auto body = sleeps(1s);
+                 co_await with_timeout(1h, body);
+                 co_await never;
+               }),
+               would_deadlock);
+  EXPECT_EQ(clock().now(), 1s);  // nothing was left to move time for
+}
+
 TEST_P(TimeoutOnEvery, Timeout02_ResultsOfEveryKind) {
   run([]() -> coro<> {
     int target = 5;

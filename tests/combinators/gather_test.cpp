@@ -14,8 +14,10 @@
 #include <variant>
 #include <vector>
 
+#include <sheaf/as_completed.hpp>
 #include <sheaf/sleep.hpp>
 #include <sheaf/this_task.hpp>
+#include <sheaf/wait.hpp>
 
 #include "support/children.hpp"
 #include "support/drop_counter.hpp"
@@ -170,6 +172,27 @@ TEST_P(GatherOnEvery, Gather08_TheSameHandleThreeTimesRunsOnceAndStandsThreeTime
     const std::vector<task<int>> twice{child, child};
     const std::vector<int> got_1 = co_await gather(twice);
     EXPECT_EQ(got_1, (std::vector<int>{1, 1}));
+  });
+}
+
+/// Also of many: each handle that was given in goes, so the result goes with the last of them.
+TEST_P(GatherOnEvery, Gather08_NoHandleOfADuplicateStays) {
+  run([]() -> coro<> {
+    std::weak_ptr<int> watched;
+    {
+      const auto value = std::make_shared<int>(0);
+      watched = value;
+      const task<std::shared_ptr<int>> one = spawn([value] { return value; });
+      const task<std::shared_ptr<int>> two = spawn([value] { return value; });
+      for (const std::size_t copies : std::vector<std::size_t>{1, 20}) {
+        std::vector<task<std::shared_ptr<int>>> given(copies, one);
+        given.insert(given.end(), copies, two);
+        static_cast<void>(co_await as_completed(given).next());
+        static_cast<void>(co_await wait(given));
+        static_cast<void>(co_await gather(given));
+      }
+    }
+    while (!watched.expired()) co_await this_task::yield();  // for ever, if a handle is left somewhere
   });
 }
 
@@ -333,6 +356,20 @@ TEST_P(GatherOnEvery, Gather02_TheFirstFailureEndsItAtOnceWithThatVeryObject) {
     for (const gate& each : gates) each.open();
     for (const task<int>& each : children) co_await until_complete(each);
     EXPECT_EQ(all.exception(), children[1].exception());
+  });
+}
+
+TEST_P(GatherOnEvery, Gather02_AFailureThatIsThereAlreadyEndsItAtOnce) {
+  run([]() -> coro<> {
+    const gate open, never;
+    open.open();
+    const task<int> failed = spawn(boom_at(open, 1));
+    co_await until_complete(failed);
+    const task<int> waiting = spawn(value_at(never, 2));
+    EXPECT_THROW(co_await gather(waiting, failed), boom);
+    EXPECT_FALSE(waiting.done());
+    waiting.cancel();
+    co_await until_complete(waiting);
   });
 }
 

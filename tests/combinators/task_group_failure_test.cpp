@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstddef>
 #include <exception>
+#include <functional>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -43,6 +44,52 @@ using numbers = std::vector<int>;
 
 SHEAF_ON_EVERY_FLAVOUR(GroupFailureOnEvery);
 SHEAF_ON_NATIVE_POOLS(GroupFailureOnPools);
+
+/// What the exception_group has is not reported as unobserved besides.
+TEST(GroupFailure, AFailureInTheGroupsErrorIsNotReported) {
+  test::unobserved_errors unobserved;
+  {
+    runtime rt(unobserved.options());
+    rt.run([]() -> coro<> {
+      const auto body = [](task_group& group) -> coro<> {
+        const gate open;
+        open.open();
+        group.spawn(boom_at(open, 1));
+        co_return;
+      };
+      EXPECT_THROW(co_await with_task_group(body), exception_group);
+    });
+  }
+  EXPECT_EQ(unobserved.count(), 0);
+}
+
+/// The failing child's request reaches each of the others once, although the group that waits for them is asked too.
+TEST_P(GroupFailureOnEvery, OneFailureAsksTheOthersOnce) {
+  run([]() -> coro<> {
+    std::atomic<int> asked{0};
+    const auto slow_to_stop = [](std::atomic<int>& asked) -> coro<> {
+      const gate never;
+      for (int i = 0; i < 2; ++i) {
+        try {
+          if (i == 0) {
+            co_await never;
+          } else {
+            co_await sleep_for(1s);
+          }
+        } catch (const cancelled&) {
+          asked.fetch_add(1);
+        }
+      }
+    };
+    const auto body = [&](task_group& group) -> coro<> {
+      const task<> slow = group.spawn(slow_to_stop, std::ref(asked));
+      co_await until_parked(slow);
+      group.spawn(boom_after(1ms, 1));
+    };
+    EXPECT_THROW(co_await with_task_group(body), exception_group);
+    EXPECT_EQ(asked.load(), 1);
+  });
+}
 
 TEST_P(GroupFailureOnEvery, Tg02_AChildThatIsCancelledAloneIsIgnored) {
   run([this]() -> coro<> {

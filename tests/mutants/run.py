@@ -63,7 +63,7 @@ def build(folder, jobs):
 
 def test_programs(folder):
     """The suite as whole programs, quick ones first: a test costs less in its program than in one of its own."""
-    listed = subprocess.run(["ctest", "--test-dir", str(folder), "--show-only=json-v1", "-L", "^unit$"], capture_output=True, text=True, check=True)
+    listed = subprocess.run(["ctest", "--test-dir", str(folder), "--show-only=json-v1", "-L", "^(unit|explorer)$"], capture_output=True, text=True, check=True)
     commands = {}
     for test in json.loads(listed.stdout)["tests"]:
         command = test["command"]

@@ -1,0 +1,100 @@
+/// @file
+/// The doors of the explorer: explore() for programs, the functions of hooks.hpp for the machine.
+
+#include "explorer/explorer.hpp"
+
+#include <sched.h>
+
+#include <csignal>
+
+#include "explorer/hooks.hpp"
+#include "explorer/world.hpp"
+
+extern "C" void __sanitizer_set_death_callback(void (*)(void)) __attribute__((weak));
+
+namespace explorer {
+
+namespace {
+
+world* the_world = nullptr;
+
+void died_of_signal(int signal) {
+  std::signal(signal, SIG_DFL);
+  if (the_world != nullptr) the_world->print_failure(signal == SIGABRT ? "aborted" : "died of a signal");
+  std::raise(signal);
+}
+void died_of_report() {
+  if (the_world != nullptr) the_world->print_failure("a sanitizer's report");
+}
+}  // namespace
+
+report explore(std::string_view name, const std::function<void()>& scenario, const options& how) {
+  static const bool prepared = [] {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(static_cast<unsigned>(sched_getcpu()), &one);
+    sched_setaffinity(0, sizeof one, &one);  // only one thread moves: a baton that stays on one core is faster
+    for (const int each : {SIGABRT, SIGSEGV, SIGBUS}) std::signal(each, &died_of_signal);
+    if (&__sanitizer_set_death_callback != nullptr) __sanitizer_set_death_callback(&died_of_report);
+    return true;
+  }();
+  static_cast<void>(prepared);
+  world here;
+  the_world = &here;
+  const report told = here.explore(name, scenario, how);
+  the_world = nullptr;
+  return told;
+}
+
+void check(bool holds, std::string_view what) {
+  if (!holds) the_world->fail(what);
+}
+void set_thread_reset(void (*reset)()) noexcept { reset_thread = reset; }
+
+void point(operation kind, const void* where) noexcept {
+  if (self != nullptr) the_world->point(kind, where);
+}
+void has_read(const void* where) noexcept {
+  if (self != nullptr) the_world->has_read(where);
+}
+void has_written(const void* where) noexcept {
+  if (self != nullptr) the_world->has_written(where, *self);
+}
+bool buffer_store(void* where, const void* value, std::size_t size, std::memory_order order) noexcept {
+  return self != nullptr && the_world->buffer_store(where, value, size, order);
+}
+bool read_own_store(const void* where, void* value, std::size_t size) noexcept {
+  return self != nullptr && the_world->read_own_store(where, value, size);
+}
+void drain() noexcept {
+  if (self != nullptr) the_world->drain(*self);
+}
+void drain_all() noexcept {
+  if (self != nullptr) the_world->drain_all();
+}
+void born(const void* where) noexcept {
+  if (self != nullptr) the_world->born(where);
+}
+void gone(const void* where) noexcept {
+  if (self != nullptr) the_world->gone(where);
+}
+void lock(std::uint32_t* word) noexcept {
+  if (self != nullptr) the_world->lock(word);
+}
+void unlock(std::uint32_t* word) noexcept {
+  if (self != nullptr) the_world->unlock(word);
+}
+void futex_wait(const void* where, const std::uint32_t* word, std::uint32_t expected, std::int64_t deadline) noexcept {
+  if (self != nullptr) the_world->futex_wait(where, word, expected, deadline);
+}
+void futex_wake(const void* where, unsigned how_many) noexcept {
+  if (self != nullptr) the_world->futex_wake(where, how_many);
+}
+std::int64_t now() noexcept { return self != nullptr ? the_world->now() : 0; }
+void pause() noexcept {
+  if (self != nullptr) the_world->pause();
+}
+unsigned start_thread(entry run, void* argument) { return the_world->start_thread(run, argument); }
+void join_thread(unsigned id) noexcept { the_world->join_thread(id); }
+
+}  // namespace explorer

@@ -1,0 +1,57 @@
+#pragma once
+/// @file
+/// Runs a scenario under many schedules. A scenario is a function that makes its objects, starts threads (sync::thread), joins them and
+/// checks what must hold; it runs once per schedule, from scratch, and must do the same under the same schedule.
+///
+/// One thread moves at a time. Before each operation of the machine (hooks.hpp) the schedule chooses who moves next, so a schedule is a
+/// list of choices, and printing it is enough to run it again. A scenario fails when check() does, when nobody can move, when it takes
+/// more than `steps` operations, or by a signal or a sanitizer's report.
+///
+/// Exhaustive mode tries every schedule with at most `preemptions` switches away from a thread that could go on. A state that was
+/// reached before, with as many preemptions left, is not gone on from again: equal are states whose threads have each made the same
+/// operations and seen the same ones before them (that order decides every value, as nothing else is shared).
+/// Random mode gives threads random priorities and lowers the running one's at a few random steps (PCT).
+///
+/// With `late_stores` a store that is not seq_cst may stay in its thread's buffer: another thread that comes to the same place finds it
+/// or not. Stores leave in order; relaxed ones to different places may overtake each other. Updates, seq_cst stores, locks, futexes and
+/// the end of the thread empty the buffer. A store kept back costs a preemption.
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace explorer {
+
+struct options {
+  unsigned preemptions = 2;
+  bool late_stores = false;
+  std::uint64_t runs = 200'000;   ///< at most, and
+  double seconds = 20;            ///< for at most this long
+  std::uint64_t steps = 20'000;   ///< of one run; more is a failure
+  std::uint64_t random_runs = 0;  ///< after the exhaustive ones
+  std::uint64_t seed = 1;
+  std::vector<unsigned> replay = {};  ///< not empty: this schedule alone, and its trace is printed
+};
+
+struct report {
+  std::uint64_t runs = 0;
+  std::uint64_t steps = 0;
+  std::uint64_t pruned = 0;  ///< runs that met a state known before
+  std::size_t longest = 0;   ///< choices in a run
+  bool complete = false;     ///< the exhaustive mode has tried everything
+  double seconds = 0;
+};
+
+/// Ends the process on a failure, after printing what failed and the schedule. `name`: for that.
+report explore(std::string_view name, const std::function<void()>& scenario, const options& how);
+
+/// In a scenario: fails it unless `holds`.
+void check(bool holds, std::string_view what);
+
+/// Called on each explored thread before its entry: puts thread-locals of the explored code back to their beginning.
+void set_thread_reset(void (*reset)()) noexcept;
+
+}  // namespace explorer

@@ -1,0 +1,47 @@
+#pragma once
+/// @file
+/// What the replaced machine (machine/sheaf/detail/sync.hpp) asks of the explorer. On a thread that is not explored all of it is passed
+/// over: static objects are made and read as ever.
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace explorer {
+
+enum class operation : std::uint8_t { load, store, update, lock, unlock, wait, wake, start, join, clock, barrier, pause };
+
+/// Before an operation: the schedule decides who goes on, and this returns when it is this thread's turn.
+void point(operation kind, const void* where) noexcept;
+/// After it: what this thread has seen, or changed, for telling equal states.
+void has_read(const void* where) noexcept;
+void has_written(const void* where) noexcept;
+
+/// True: the store stays in this thread's buffer for now.
+bool buffer_store(void* where, const void* value, std::size_t size, std::memory_order order) noexcept;
+/// True: `value` is what this thread has stored itself and nobody else sees yet.
+bool read_own_store(const void* where, void* value, std::size_t size) noexcept;
+/// This thread's stores become visible.
+void drain() noexcept;
+/// Everybody's do.
+void drain_all() noexcept;
+
+/// An atomic object begins and ends at `where`.
+void born(const void* where) noexcept;
+void gone(const void* where) noexcept;
+
+/// Until `*word` is 0; sets it to 1.
+void lock(std::uint32_t* word) noexcept;
+void unlock(std::uint32_t* word) noexcept;
+/// False: `deadline` has passed.
+void futex_wait(const void* where, const std::uint32_t* word, std::uint32_t expected, std::int64_t deadline) noexcept;
+void futex_wake(const void* where, unsigned how_many) noexcept;
+[[nodiscard]] std::int64_t now() noexcept;
+/// This thread spins: it goes on once another one has written something.
+void pause() noexcept;
+
+using entry = void (*)(void*) noexcept;
+[[nodiscard]] unsigned start_thread(entry run, void* argument);
+void join_thread(unsigned id) noexcept;
+
+}  // namespace explorer

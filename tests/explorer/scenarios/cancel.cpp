@@ -1,0 +1,162 @@
+/// Requests and what they meet: callbacks, scopes, deadlines, stop tokens, grants.
+#include <array>
+#include <atomic>
+#include <stop_token>
+
+#include <sheaf/sheaf.hpp>
+
+#include "explorer/scenarios/scenarios.hpp"
+
+namespace explorer {
+
+namespace {
+
+using namespace sheaf;
+using namespace std::chrono_literals;
+
+void wait_out(const any_task& t) {
+  try {
+    t.get();
+  } catch (...) {
+  }
+}
+
+/// A callback that is registered when the request comes runs; one that has left does not run afterwards.
+void callback_against_request() {
+  runtime rt({.workers = 1});
+  const task<> t = rt.spawn([]() -> coro<> {
+    bool left = false;
+    int calls = 0;
+    try {
+      const auto held = this_task::token().on_cancel([&] {
+        check(!left, "not after it has left");
+        ++calls;
+      });
+      co_await this_task::yield();
+    } catch (const cancelled&) {
+      check(calls == 1, "called before its frame unwinds");
+    }
+    left = true;
+  });
+  together({[&] { t.cancel(); }});
+  wait_out(t);
+}
+
+void two_requests_one_callback() {
+  runtime rt({.workers = 1});
+  int calls = 0;
+  const task<> t = rt.spawn([&]() -> coro<> {
+    const auto held = this_task::token().on_cancel([&] { ++calls; });
+    co_await this_task::yield();
+  });
+  together({[&] { t.cancel(); }, [&] { t.cancel(); }});
+  wait_out(t);
+  check(calls <= 1, "once");
+}
+
+/// A deadline at the moment the body ends: its request is taken back, or it times out; nothing hits the code behind.
+void timeout_against_body() {
+  runtime rt({.workers = 1});
+  const task<bool> t = rt.spawn([]() -> coro<bool> {
+    bool timed_out = false;
+    const auto body = [](timeout_scope&) -> coro<> { co_await sleep_for(1ms); };
+    try {
+      co_await with_timeout(1ms, body);
+    } catch (const timeout_error&) {
+      timed_out = true;
+    }
+    co_await this_task::yield();
+    co_return timed_out;
+  });
+  static_cast<void>(t.get());
+}
+
+void sleep_against_cancel() {
+  runtime rt({.workers = 1});
+  const task<> t = rt.spawn([]() -> coro<> { co_await sleep_for(1ms); });
+  together({[&] { t.cancel(); }});
+  wait_out(t);
+}
+
+void stop_token_against_spawn() {
+  runtime rt({.workers = 1});
+  std::stop_source source;
+  task<> t;
+  together({[&] { source.request_stop(); },
+            [&] {
+              const std::stop_token token = source.get_token();
+              t = rt.spawn(spawn_options{.stop = token}, []() -> coro<> {
+                for (;;) co_await sleep_for(1h);
+              });
+            }});
+  wait_out(t);
+  check(t.cancelled(), "asked to stop");
+}
+
+/// A permit that is granted to a waiter at the moment it is cancelled goes on.
+void grant_against_cancel() {
+  runtime rt({.workers = 1});
+  semaphore one(0);
+  const auto takes = [](semaphore& from) -> coro<> { const permit mine = co_await from.acquire(); };
+  const task<> first = rt.spawn(takes, std::ref(one));
+  const task<> second = rt.spawn(takes, std::ref(one));
+  together({[&] { first.cancel(); }, [&] { one.release(); }});
+  wait_out(first);
+  second.get();
+  check(one.available() == 1, "the permit is back");
+}
+
+void item_against_cancel() {
+  runtime rt({.workers = 1});
+  queue<int> items;
+  const auto pops = [](queue<int>& from) -> coro<int> { co_return co_await from.pop(); };
+  const task<int> first = rt.spawn(pops, std::ref(items));
+  const task<int> second = rt.spawn(pops, std::ref(items));
+  together({[&] { first.cancel(); }, [&] { check(items.try_push(7), "room"); }});
+  wait_out(first);
+  if (first.cancelled()) {
+    check(second.get() == 7, "the item went on");
+  } else {
+    second.cancel();
+    wait_out(second);
+  }
+}
+
+void lock_against_cancel() {
+  runtime rt({.workers = 1});
+  mutex m;
+  check(m.try_lock(), "free");
+  const auto locks = [](mutex& m) -> coro<> { const guard held = co_await m.scoped_lock(); };
+  const task<> first = rt.spawn(locks, std::ref(m));
+  const task<> second = rt.spawn(locks, std::ref(m));
+  together({[&] { first.cancel(); }, [&] { m.unlock(); }});
+  wait_out(first);
+  second.get();
+  check(!m.is_locked(), "free again");
+}
+
+void future_against_cancel() {
+  runtime rt({.workers = 1});
+  promise<int> p;
+  const task<int> reads = rt.spawn([](future<int> f) -> coro<int> { co_return co_await f; }, p.get_future());
+  together({[&] { reads.cancel(); }, [&] { p.set_value(7); }});
+  wait_out(reads);
+}
+
+const std::array k_scenarios{
+    scenario{"callback.against_request", callback_against_request, {.preemptions = 2, .random_runs = 2000}},
+    scenario{"callback.two_requests", two_requests_one_callback, {.preemptions = 1, .random_runs = 2000}},
+    scenario{"timeout.against_body", timeout_against_body, {.preemptions = 2, .random_runs = 2000}},
+    scenario{"timer.sleep_against_cancel", sleep_against_cancel, {.preemptions = 2, .random_runs = 2000}},
+    scenario{"stop_token.against_spawn", stop_token_against_spawn, {.preemptions = 2, .random_runs = 2000}},
+    scenario{"semaphore.grant_against_cancel", grant_against_cancel, {.preemptions = 1, .random_runs = 2000}},
+    scenario{"queue.item_against_cancel", item_against_cancel, {.preemptions = 1, .random_runs = 2000}},
+    scenario{"mutex.lock_against_cancel", lock_against_cancel, {.preemptions = 1, .random_runs = 2000}},
+    scenario{"future.set_against_cancel", future_against_cancel, {.preemptions = 1, .random_runs = 2000}},
+};
+
+}  // namespace
+
+std::span<const scenario> cancel_scenarios() { return k_scenarios; }
+
+}  // namespace explorer

@@ -1,0 +1,222 @@
+/// Combinators against ends, cancels and each other.
+#include <array>
+#include <functional>
+#include <optional>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include <sheaf/sheaf.hpp>
+
+#include "explorer/scenarios/scenarios.hpp"
+
+namespace explorer {
+
+namespace {
+
+using namespace sheaf;
+using namespace std::chrono_literals;
+
+coro<int> value(int which) { co_return which; }
+coro<int> fails() {
+  throw 7;
+  co_return 0;
+}
+void wait_out(const any_task& t) {
+  try {
+    t.get();
+  } catch (...) {
+  }
+}
+
+/// Two completions, a consumer, and a poll from outside: each comes out once.
+void completions_against_consumers() {
+  runtime rt({.workers = 2});
+  int sum = 0;
+  rt.run([&]() -> coro<> {
+    completion_queue<int> done;
+    done.add(spawn(value, 1));
+    done.add(spawn(value, 2));
+    while (const std::optional<task<int>> next = co_await done.next()) sum += next->result();
+  });
+  check(sum == 3, "each once");
+}
+
+/// The stream goes while its tasks end.
+void stream_destroyed_against_completions() {
+  runtime rt({.workers = 2});
+  rt.run([]() -> coro<> {
+    std::vector<coro<int>> both;
+    both.push_back(value(1));
+    both.push_back(value(2));
+    auto stream = as_completed(std::move(both));
+    static_cast<void>(co_await stream.next());
+  });
+}
+
+void wait_first_against_timeout() {
+  runtime rt({.workers = 1});
+  rt.run([]() -> coro<> {
+    std::vector<task<>> both{spawn([]() -> coro<> { co_await sleep_for(1ms); }),
+                             spawn([]() -> coro<> { co_await sleep_for(2ms); })};
+    const wait_options first{.timeout = 1ms, .return_when = wait_mode::first_completed};
+    const auto seen = co_await wait(both, first);
+    check(seen.done.size() + seen.pending.size() == 2, "none lost");
+    for (const task<>& each : both) co_await each;
+  });
+}
+
+void gather_failure_against_cancel() {
+  runtime rt({.workers = 2});
+  const task<> t = rt.spawn([]() -> coro<> {
+    try {
+      co_await gather(value(1), fails());
+    } catch (int) {
+    }
+  });
+  together({[&] { t.cancel(); }});
+  wait_out(t);
+}
+
+/// Asked to stop when all have ended, it gives their values.
+void gather_ended_against_cancel() {
+  runtime rt({.workers = 2});
+  const task<int> one = rt.spawn(value, 1), two = rt.spawn(value, 2);
+  const task<std::tuple<int, int>> all = rt.run([&]() -> coro<task<std::tuple<int, int>>> { co_return gather(one, two); });
+  together({[&] {
+    while (!one.done() || !two.done()) sheaf::detail::sync::spin_pause();
+    all.cancel();
+  }});
+  check(all.get() == std::tuple(1, 2), "the values");
+}
+
+/// A consumer that waits is served before a poll that comes with the completion.
+void poll_against_consumer() {
+  runtime rt({.workers = 2});
+  bool polled = false;
+  rt.run([&]() -> coro<> {
+    event open;
+    completion_queue<int> done;
+    const auto opened = [](event& open) -> coro<int> {
+      co_await open.wait();
+      co_return 1;
+    };
+    const auto takes = [](completion_queue<int>& from) -> coro<bool> { co_return (co_await from.next()).has_value(); };
+    done.add(spawn(opened, std::ref(open)));
+    const task<bool> waits = spawn(takes, std::ref(done));
+    using state = sheaf::detail::task_state;
+    const state& word = sheaf::detail::task_access::core(waits).state;
+    while ((word.snapshot() & (state::running | state::queued | state::woken | state::complete | state::fresh)) != 0) {
+      sheaf::detail::sync::spin_pause();
+      co_await this_task::yield();
+    }
+    open.set();
+    while (!waits.done()) {
+      polled = polled || done.try_next().has_value();
+      sheaf::detail::sync::spin_pause();
+      co_await this_task::yield();
+    }
+    check(waits.result(), "served");
+  });
+  check(!polled, "nobody overtook it");
+}
+
+/// A child is added while another one fails and the body ends.
+void group_add_against_abort() {
+  runtime rt({.workers = 2});
+  const task<> t = rt.spawn([]() -> coro<> {
+    const auto body = [](task_group& group) -> coro<> {
+      group.spawn(fails);
+      try {
+        group.spawn([]() -> coro<> {
+          co_await sleep_for(1h);
+          check(false, "it was not asked to stop");
+        });
+      } catch (const invalid_state&) {
+      }
+      co_return;
+    };
+    try {
+      co_await with_task_group(body);
+    } catch (const exception_group& all) {
+      check(all.errors().size() == 1, "one failed");
+    }
+  });
+  t.get();
+}
+
+void race_of_two() {
+  runtime rt({.workers = 2});
+  check(rt.run([]() -> coro<int> { co_return co_await race(value(1), value(1)); }) == 1, "a winner");
+}
+
+void wait_for_against_end() {
+  runtime rt({.workers = 1});
+  rt.run([]() -> coro<> {
+    try {
+      co_await wait_for([]() -> coro<> { co_await sleep_for(1ms); }(), 1ms);
+    } catch (const timeout_error&) {
+    }
+  });
+}
+
+void on_done_against_end() {
+  int calls = 0;
+  bool removed = false;
+  {
+    runtime rt({.workers = 1});
+    const task<int> t = rt.spawn(value, 1);
+    together({[&] {
+      const callback_id id = t.on_done([&] { ++calls; });
+      removed = t.remove_done(id);
+    }});
+    static_cast<void>(t.get());
+  }
+  check(calls + (removed ? 1 : 0) == 1, "called, or removed");
+}
+
+/// A blocking thread that is about to leave, a call that needs one, and shutdown.
+void blocking_against_shutdown() {
+  runtime rt({.workers = 1, .max_blocking_threads = 1, .blocking_keep_alive = 1ms});
+  int ran = 0;
+  const task<> one = rt.spawn_blocking([&] { ++ran; });
+  together({[&] {
+              try {
+                rt.spawn_blocking([&] { ++ran; });
+              } catch (const runtime_closed&) {
+              }
+            },
+            [&] { rt.shutdown(); }});
+  wait_out(one);
+  check(ran <= 2, "each once");
+}
+
+void blocking_cancelled_in_the_queue() {
+  runtime rt({.workers = 1, .max_blocking_threads = 1});
+  const task<> one = rt.spawn_blocking([] {});
+  const task<> two = rt.spawn_blocking([] {});
+  together({[&] { two.cancel(); }});
+  one.get();
+  wait_out(two);
+}
+
+const std::array k_scenarios{
+    scenario{"completion_queue.against_consumer", completions_against_consumers, {.preemptions = 1, .random_runs = 3000}},
+    scenario{"completion_queue.destroyed", stream_destroyed_against_completions, {.preemptions = 1, .random_runs = 3000}},
+    scenario{"wait.first_against_timeout", wait_first_against_timeout, {.preemptions = 2, .random_runs = 2000}},
+    scenario{"gather.failure_against_cancel", gather_failure_against_cancel, {.preemptions = 1, .random_runs = 3000}},
+    scenario{"gather.ended_against_cancel", gather_ended_against_cancel, {.preemptions = 1, .random_runs = 3000}},
+    scenario{"completion_queue.poll_against_consumer", poll_against_consumer, {.preemptions = 1, .random_runs = 3000}},
+    scenario{"task_group.add_against_abort", group_add_against_abort, {.preemptions = 1, .random_runs = 3000}},
+    scenario{"race.of_two", race_of_two, {.preemptions = 1, .random_runs = 3000}},
+    scenario{"wait_for.against_end", wait_for_against_end, {.preemptions = 2, .random_runs = 2000}},
+    scenario{"on_done.against_end", on_done_against_end, {.preemptions = 2, .random_runs = 2000}},
+    scenario{"blocking.against_shutdown", blocking_against_shutdown, {.preemptions = 1, .random_runs = 2000}},
+    scenario{"blocking.cancelled_in_the_queue", blocking_cancelled_in_the_queue, {.preemptions = 2, .random_runs = 2000}},
+};
+
+}  // namespace
+
+std::span<const scenario> combinator_scenarios() { return k_scenarios; }
+
+}  // namespace explorer

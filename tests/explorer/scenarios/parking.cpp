@@ -1,0 +1,105 @@
+/// No wake-up is slept through: idle_set.hpp, the pool's posts, parker.hpp, and get() on a worker that hands its seat over.
+#include <array>
+
+#include <sheaf/runtime.hpp>
+#include <sheaf/spawn.hpp>
+
+#include "explorer/scenarios/scenarios.hpp"
+#include "idle_set.hpp"
+#include "injection_queue.hpp"
+#include "pool.hpp"
+
+namespace explorer {
+
+namespace {
+
+using namespace sheaf::detail;
+
+struct signals final : sheaf::work_item {
+  signals() noexcept : work_item([](work_item& self) noexcept { static_cast<signals&>(self).ran.signal(); }) {}
+  sync::parker ran;
+};
+
+/// A worker as worker.hpp and pool.cpp make it, of the parts that the argument of idle_set.hpp is about.
+void one_sleeper_one_pusher() {
+  idle_set idle(1);
+  injection_queue queue;
+  signals item;
+  together({[&] {
+              idle_set::sleeper self;
+              for (;;) {
+                if (work_chain got = queue.drain(); got.first != nullptr) return got.first->run();
+                const bool searching = idle.try_begin_search();
+                if (searching && !queue.empty()) {
+                  static_cast<void>(idle.end_search());
+                  continue;
+                }
+                idle.announce(self, searching);
+                if (queue.empty()) {
+                  idle.sleep(self);
+                } else {
+                  idle.withdraw(self);
+                }
+                if (idle.end_search() && !queue.empty()) idle.notify();
+              }
+            },
+            [&] {
+              queue.push(item);
+              idle.notify();
+            }});
+  check(item.ran.signalled(), "the item has run");
+}
+
+void parker_is_freed_by_its_waiter() {
+  auto* const word = new sync::parker;
+  together({[&] { word->signal(1); }, [&] { word->signal(2); },
+            [&] {
+              word->wait_for(1);
+              word->wait_for(2);
+              delete word;
+            }});
+}
+
+void pool_runs_what_is_posted() {
+  pool p({.workers = 2});
+  std::array<signals, 2> items;
+  together({[&] { p.post(items[0]); }, [&] { p.post(items[1]); }});
+  for (signals& each : items) each.ran.wait();
+}
+
+void pool_stops_while_posting() {
+  signals item;
+  pool p({.workers = 1});
+  together({[&] { p.post(item); }});
+  p.stop();
+  check(item.ran.signalled(), "stop() runs what was posted");
+}
+
+/// The only worker waits in get() for a task that has to run on it.
+void get_on_the_only_worker() {
+  sheaf::runtime rt({.workers = 1});
+  const auto outer = rt.spawn([] { return sheaf::spawn([] { return 3; }).get() + 1; });
+  check(outer.get() == 4, "the value");
+}
+
+void two_workers_get_each_others_work() {
+  sheaf::runtime rt({.workers = 2});
+  const auto gets = [] { return sheaf::spawn([] { return 3; }).get(); };
+  const auto one = rt.spawn(gets), two = rt.spawn(gets);
+  check(one.get() + two.get() == 6, "the values");
+}
+
+const std::array k_scenarios{
+    scenario{"parking.one_sleeper_one_pusher", one_sleeper_one_pusher, {.preemptions = 4, .late_stores = true}},
+    scenario{"parking.parker_is_freed_by_its_waiter", parker_is_freed_by_its_waiter, {.preemptions = 4}},
+    scenario{"parking.pool_runs_what_is_posted", pool_runs_what_is_posted, {.preemptions = 2, .random_runs = 2000}},
+    scenario{"parking.pool_stops_while_posting", pool_stops_while_posting, {.preemptions = 3, .random_runs = 2000}},
+    scenario{"parking.get_on_the_only_worker", get_on_the_only_worker, {.preemptions = 2, .random_runs = 2000}},
+    scenario{"parking.two_workers_get", two_workers_get_each_others_work, {.preemptions = 1, .random_runs = 5000}},
+};
+
+}  // namespace
+
+std::span<const scenario> parking_scenarios() { return k_scenarios; }
+
+}  // namespace explorer

@@ -1,0 +1,59 @@
+/// A whole runtime: its workers, timer thread and blocking threads are explored threads too.
+#include <array>
+
+#include <sheaf/sheaf.hpp>
+
+#include "explorer/scenarios/scenarios.hpp"
+
+namespace explorer {
+
+namespace {
+
+using namespace sheaf;
+using namespace std::chrono_literals;
+
+coro<int> value(int which) { co_return which; }
+
+void spawn_and_get() {
+  runtime rt({.workers = 1});
+  const task<int> t = rt.spawn(value, 7);
+  check(t.get() == 7, "the value");
+}
+
+void spawn_and_cancel() {
+  runtime rt({.workers = 1});
+  const task<> t = rt.spawn([]() -> coro<> { co_await this_task::yield(); });
+  together({[&] { t.cancel(); },
+            [&] {
+              try {
+                t.get();
+              } catch (const task_cancelled&) {
+              }
+            }});
+  check(t.done(), "done");
+}
+
+void shutdown_against_spawn() {
+  runtime rt({.workers = 2});
+  together({[&] {
+              try {
+                const task<int> t = rt.spawn(value, 7);
+                check(t.get() == 7, "the value");
+              } catch (const runtime_closed&) {
+              } catch (const task_cancelled&) {
+              }
+            },
+            [&] { rt.shutdown(); }});
+}
+
+const std::array k_scenarios{
+    scenario{"runtime.spawn_and_get", spawn_and_get, {.preemptions = 1, .random_runs = 1000}},
+    scenario{"runtime.spawn_and_cancel", spawn_and_cancel, {.preemptions = 1, .random_runs = 1000}},
+    scenario{"runtime.shutdown_against_spawn", shutdown_against_spawn, {.preemptions = 1, .random_runs = 1000}},
+};
+
+}  // namespace
+
+std::span<const scenario> runtime_scenarios() { return k_scenarios; }
+
+}  // namespace explorer

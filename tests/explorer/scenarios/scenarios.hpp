@@ -1,0 +1,43 @@
+#pragma once
+/// @file
+/// A scenario has a name, what it is about, and how far it is explored by default.
+
+#include <functional>
+#include <initializer_list>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include <sheaf/detail/sync.hpp>
+
+#include "explorer/explorer.hpp"
+
+namespace explorer {
+
+struct scenario {
+  std::string_view name;  ///< protocol.moment
+  std::function<void()> body;
+  options how = {};
+};
+
+std::span<const scenario> queue_scenarios();
+std::span<const scenario> parking_scenarios();
+std::span<const scenario> task_scenarios();
+std::span<const scenario> cancel_scenarios();
+std::span<const scenario> combinator_scenarios();
+std::span<const scenario> runtime_scenarios();
+
+/// Runs its parts on explored threads and joins them.
+inline void together(std::initializer_list<std::function<void()>> parts) {
+  using sheaf::detail::sync::thread;
+  std::vector<thread> threads;
+  threads.reserve(parts.size());
+  for (const std::function<void()>& part : parts) {
+    threads.emplace_back(
+        "", [](void* what) noexcept { (*static_cast<const std::function<void()>*>(what))(); },
+        const_cast<std::function<void()>*>(&part));
+  }
+  for (thread& each : threads) each.join();
+}
+
+}  // namespace explorer

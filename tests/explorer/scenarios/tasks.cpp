@@ -1,0 +1,155 @@
+/// The task's word, its waiters and its handles: run, cancel, end, wait and drop at once.
+#include <array>
+#include <optional>
+
+#include <sheaf/detail/waiter_list.hpp>
+#include <sheaf/sheaf.hpp>
+
+#include "explorer/scenarios/scenarios.hpp"
+#include "runtime_core.hpp"
+
+namespace explorer {
+
+namespace {
+
+using namespace sheaf;
+
+/// Of the scenario's own: alive once, destroyed once.
+struct counted {
+  explicit counted(int& alive) : alive_(&alive) { ++alive; }
+  counted(counted&& other) noexcept : alive_(other.alive_) { ++*alive_; }
+  counted& operator=(counted&&) = delete;
+  ~counted() { --*alive_; }
+  int* alive_;
+};
+
+struct node final : detail::waiter_node {
+  node() : waiter_node([](waiter_node& self, detail::outcome_kind) noexcept { ++static_cast<node&>(self).told; }) {}
+  int told = 0;
+};
+
+/// Each node is removed by its owner or told by the closer, never both; a false remove() means that it is told.
+void leaving_against_close() {
+  detail::waiter_list list;
+  std::array<node, 2> nodes;
+  std::array<bool, 2> removed = {};
+  check(list.add(nodes[0]), "open yet");
+  together({[&] { removed[0] = list.remove(nodes[0]); },
+            [&] {
+              if (list.add(nodes[1])) {
+                removed[1] = list.remove(nodes[1]);
+              } else {
+                removed[1] = true;
+              }
+            },
+            [&] { detail::notify_all(list.close(), detail::outcome_kind::value); }});
+  for (std::size_t i = 0; i < nodes.size(); ++i) check(nodes[i].told + (removed[i] ? 1 : 0) == 1, "told once, or removed");
+}
+
+void cancel_against_run_and_end() {
+  int alive = 0;
+  {
+    runtime rt({.workers = 1});
+    const task<> t = rt.spawn([](const counted&) -> coro<> { co_await this_task::yield(); }, counted(alive));
+    together({[&] { t.cancel(); },
+              [&] {
+                try {
+                  t.get();
+                } catch (const task_cancelled&) {
+                }
+              }});
+    check(t.done(), "done");
+    check(alive == 0, "the work is destroyed before the outcome is seen");
+  }
+  check(alive == 0, "destroyed once");
+}
+
+/// The last handle goes while the task ends; its result is destroyed once.
+void drop_against_end() {
+  int alive = 0;
+  {
+    runtime rt({.workers = 1});
+    std::optional<task<counted>> handle = rt.spawn([&alive] { return counted(alive); });
+    std::optional<task<counted>> copy = *handle;
+    together({[&] { handle.reset(); }, [&] { copy.reset(); }});
+  }
+  check(alive == 0, "the result is destroyed once");
+}
+
+void await_against_end() {
+  runtime rt({.workers = 2});
+  const int sum = rt.run([]() -> coro<int> {
+    const task<int> a = spawn([] { return 1; });
+    const task<int> b = spawn([] { return 2; });
+    co_return co_await a + co_await b;
+  });
+  check(sum == 3, "the values");
+}
+
+void cancel_against_await() {
+  runtime rt({.workers = 2});
+  const task<> target = rt.spawn([]() -> coro<> { co_await this_task::yield(); });
+  const task<> waiting = rt.spawn([](task<> awaited) -> coro<> { co_await awaited; }, target);
+  together({[&] { waiting.cancel(); }});
+  target.get();
+  try {
+    waiting.get();
+  } catch (const task_cancelled&) {
+  }
+}
+
+/// One of the two that look is told of the failure, and it is not reported.
+void failure_is_seen() {
+  int reports = 0;
+  {
+    runtime rt({.workers = 1, .on_unobserved_error = [&](std::string_view, std::exception_ptr) { ++reports; }});
+    const task<> t = rt.spawn([] { throw 7; });
+    together({[&] {
+                try {
+                  t.get();
+                } catch (int) {
+                }
+              },
+              [&] { static_cast<void>(t.done()); }});
+  }
+  check(reports == 0, "seen, so not reported");
+}
+
+void tasks_against_spawn_and_end() {
+  runtime rt({.workers = 1});
+  together({[&] { rt.spawn([] {}).get(); },
+            [&] {
+              for (const any_task& each : rt.tasks()) static_cast<void>(each.done());
+              static_cast<void>(rt.dump());
+            }});
+}
+
+void children_of_when_all() {
+  runtime rt({.workers = 2});
+  const task<int> t = rt.spawn([]() -> coro<int> {
+    auto [a, b] = co_await when_all([]() -> coro<int> { co_return 1; }(), []() -> coro<int> { co_return 2; }());
+    co_return a + b;
+  });
+  together({[&] { t.cancel(); }});
+  try {
+    check(t.get() == 3, "the values");
+  } catch (const task_cancelled&) {
+  }
+}
+
+const std::array k_scenarios{
+    scenario{"waiter_list.leaving_against_close", leaving_against_close, {.preemptions = 5, .late_stores = true}},
+    scenario{"task.cancel_against_run_and_end", cancel_against_run_and_end, {.preemptions = 2, .random_runs = 2000}},
+    scenario{"task.drop_against_end", drop_against_end, {.preemptions = 2, .random_runs = 2000}},
+    scenario{"task.await_against_end", await_against_end, {.preemptions = 1, .random_runs = 3000}},
+    scenario{"task.cancel_against_await", cancel_against_await, {.preemptions = 1, .random_runs = 3000}},
+    scenario{"task.failure_is_seen", failure_is_seen, {.preemptions = 2, .random_runs = 2000}},
+    scenario{"task.listed_against_spawn_and_end", tasks_against_spawn_and_end, {.preemptions = 1, .random_runs = 2000}},
+    scenario{"task.children_of_when_all", children_of_when_all, {.preemptions = 1, .random_runs = 3000}},
+};
+
+}  // namespace
+
+std::span<const scenario> task_scenarios() { return k_scenarios; }
+
+}  // namespace explorer

@@ -1,0 +1,257 @@
+#include "explorer/world.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+
+namespace explorer {
+
+constinit thread_local actor* self = nullptr;
+void (*reset_thread)() = nullptr;
+
+void world::futex_wait(const void* where, const std::uint32_t* word, std::uint32_t expected, std::int64_t deadline) {
+  point(operation::wait, where);
+  drain(*self);
+  has_read(where);
+  if (*word != expected || deadline <= clock_) return;
+  self->now = actor::state::waiting;
+  self->place = where;
+  self->deadline = deadline;
+  switch_from(false);
+}
+
+void world::futex_wake(const void* where, unsigned how_many) {
+  point(operation::wake, where);
+  drain(*self);
+  for (actor* const each : active_) {
+    if (how_many == 0) break;
+    if (each->now != actor::state::waiting || each->place != where) continue;
+    each->now = actor::state::ready;
+    each->history = mix(each->history, self->history);
+    --how_many;
+  }
+  self->history = mix(self->history, how_many);
+}
+
+bool world::buffer_store(void* where, const void* value, std::size_t size, std::memory_order order) {
+  if (!how_->late_stores || !schedule_.choose(true)) return false;
+  late_store kept{where, size, 0, order == std::memory_order_release};
+  std::memcpy(&kept.bits, value, size);
+  self->late.push_back(kept);
+  self->history = mix(mix(self->history, history_of(where).name), 13);
+  return true;
+}
+
+bool world::read_own_store(const void* where, void* value, std::size_t size) {
+  const auto found =
+      std::find_if(self->late.rbegin(), self->late.rend(), [where](const late_store& each) { return each.where == where; });
+  if (found == self->late.rend()) return false;
+  std::memcpy(value, &found->bits, size);
+  return true;
+}
+
+bool world::can_move(const actor& each) const {
+  switch (each.now) {
+    case actor::state::ready:
+      return !each.spins;
+    case actor::state::locking:
+      return *each.word == 0;
+    case actor::state::joining:
+      return active_[each.joined]->now == actor::state::ended;
+    default:
+      return false;
+  }
+}
+
+void world::switch_from(bool may_stay) {
+  actor& before = *self;
+  do {
+    able_.clear();
+    if (may_stay) able_.push_back(before.id);
+    for (const actor* const each : active_) {
+      if (!(may_stay && each == &before) && can_move(*each)) able_.push_back(each->id);
+    }
+  } while (able_.empty() && somebody_can_be_moved());
+  actor& next = *active_[able_[schedule_.choose_actor(able_, may_stay, [this] { return fingerprint(); })]];
+  next.now = actor::state::ready;
+  next.deadline = k_never;
+  if (&next == &before) return;
+  const bool ended = before.now == actor::state::ended;
+  next.turn.pass();
+  if (!ended) before.turn.take();
+}
+
+bool world::somebody_can_be_moved() {
+  constexpr unsigned k_rounds = 2'000;
+  bool spinning = false;
+  for (actor* const each : active_) spinning = std::exchange(each->spins, false) || spinning;
+  if (spinning) {
+    if (++rounds_of_spinning_ > k_rounds) fail("no end: everybody spins");
+    return true;
+  }
+  actor* first = nullptr;
+  for (actor* const each : active_) {
+    if (each->now != actor::state::waiting || each->deadline == k_never) continue;
+    if (first == nullptr || each->deadline < first->deadline) first = each;
+  }
+  if (first == nullptr) fail("nobody can move");
+  clock_ = first->deadline;
+  first->now = actor::state::ready;
+  first->history = mix(first->history, static_cast<std::uint64_t>(clock_));
+  return true;
+}
+
+std::uint64_t world::fingerprint() const {
+  std::uint64_t whole = mix(self->id, static_cast<std::uint64_t>(clock_));
+  for (const actor* const each : active_)
+    whole = mix(whole, mix(each->history, (each->spins ? 1U : 0U) + 2 * static_cast<unsigned>(each->now)));
+  return whole | 1;
+}
+
+void world::offer_late_stores(const void* where) {
+  for (actor* const each : active_) {
+    if (each == self) continue;
+    for (;;) {
+      const auto first = std::ranges::find(each->late, where, &late_store::where);
+      if (first == each->late.end() || !schedule_.choose(false)) break;
+      const auto place = first - each->late.begin();
+      const bool in_order = first->in_order;
+      std::ptrdiff_t index = 0;
+      flush(*each, [&](const late_store&) {
+        const std::ptrdiff_t at = index++;
+        return at == place || (in_order && at < place);
+      });
+    }
+  }
+}
+
+actor& world::activate(entry run, void* argument) {
+  const auto id = static_cast<unsigned>(active_.size());
+  if (id == threads_.size()) {
+    threads_.push_back(std::make_unique<actor>());
+    actor& fresh = *threads_.back();
+    fresh.os = std::thread([this, &fresh] { serve(fresh); });
+  }
+  actor& made = *threads_[id];
+  active_.push_back(&made);
+  made.id = id;
+  made.run = run;
+  made.argument = argument;
+  made.now = actor::state::ready;
+  made.deadline = k_never;
+  made.spins = false;
+  made.born = 0;
+  made.late.clear();
+  return made;
+}
+
+void world::serve(actor& me) {
+  self = &me;
+  for (;;) {
+    me.turn.take();
+    if (me.run == nullptr) return;
+    if (reset_thread != nullptr) reset_thread();
+    me.run(me.argument);
+    drain(me);
+    me.now = actor::state::ended;
+    if (std::ranges::all_of(active_, [](const actor* each) { return each->now == actor::state::ended; })) {
+      over_.pass();
+    } else {
+      switch_from(false);
+    }
+  }
+}
+
+void world::run_once(const std::function<void()>& scenario) {
+  active_.clear();
+  places_.clear();
+  notes_.clear();
+  clock_ = 0;
+  steps_ = 0;
+  rounds_of_spinning_ = 0;
+  schedule_.begin_run();
+  actor& main = activate([](void* what) noexcept { (*static_cast<const std::function<void()>*>(what))(); },
+                         const_cast<std::function<void()>*>(&scenario));
+  main.history = 1;
+  main.turn.pass();
+  over_.take();
+}
+
+void world::end_threads() {
+  for (const auto& each : threads_) {
+    each->run = nullptr;
+    each->turn.pass();
+    each->os.join();
+  }
+  threads_.clear();
+}
+
+// ---- telling -------------------------------------------------------------------------------------------------------------------
+
+namespace {
+
+constexpr const char* k_words[] = {"load", "store", "update", "lock",  "unlock",  "wait",
+                                   "wake", "start", "join",   "clock", "barrier", "pause"};
+
+}  // namespace
+
+void world::print_failure(std::string_view what) {
+  std::printf("FAILED %.*s: %.*s\n", static_cast<int>(name_.size()), name_.data(), static_cast<int>(what.size()), what.data());
+  constexpr std::size_t k_shown = 80;
+  std::unordered_map<std::uint64_t, std::size_t> numbers;
+  for (std::size_t i = 0; i < notes_.size(); ++i) {
+    const step_note& note = notes_[i];
+    const std::size_t number = note.place == 0 ? 0 : numbers.try_emplace(note.place, numbers.size() + 1).first->second;
+    if (i + k_shown < notes_.size() && how_->replay.empty()) continue;
+    std::printf("  %5zu  %*sT%u %s", i, static_cast<int>(4 * note.who), "", note.who, k_words[static_cast<unsigned>(note.what)]);
+    if (number != 0) std::printf(" #%zu", number);
+    std::printf("\n");
+  }
+  std::printf("--replay ");
+  const std::vector<unsigned>& made = schedule_.made();
+  const char* between = "";
+  for (std::size_t i = 0; i < made.size(); ++i) {
+    if (made[i] == 0) continue;
+    std::printf("%s%zu=%u", between, i, made[i]);
+    between = ",";
+  }
+  std::printf("%s\n", *between == '\0' ? "0=0" : "");
+  std::fflush(stdout);
+}
+
+report world::explore(std::string_view name, const std::function<void()>& scenario, const options& how) {
+  name_ = name;
+  how_ = &how;
+  report told;
+  const auto began = std::chrono::steady_clock::now();
+  const auto spent = [began] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count(); };
+  const auto run = [&] {
+    run_once(scenario);
+    ++told.runs;
+    told.steps += steps_;
+    told.pruned += schedule_.pruned() ? 1 : 0;
+    told.longest = std::max(told.longest, schedule_.made().size());
+  };
+  if (!how.replay.empty()) {
+    schedule_.begin_replay(how.replay);
+    run();
+    print_failure("nothing");
+  } else {
+    schedule_.begin_exhaustive(how.preemptions);
+    do {
+      run();
+      told.complete = !schedule_.next();
+    } while (!told.complete && told.runs < how.runs && spent() < how.seconds);
+    const std::uint64_t usual = told.steps / told.runs;
+    for (std::uint64_t i = 0; i < how.random_runs; ++i) {
+      schedule_.begin_random(how.seed + i, usual);
+      run();
+    }
+  }
+  end_threads();
+  told.seconds = spent();
+  return told;
+}
+
+}  // namespace explorer
