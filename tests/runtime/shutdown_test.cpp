@@ -15,7 +15,6 @@
 #include <sheaf/runtime.hpp>
 #include <sheaf/semaphore.hpp>
 #include <sheaf/sleep.hpp>
-#include <sheaf/task_group.hpp>
 #include <sheaf/this_task.hpp>
 #include <sheaf/when_all.hpp>
 
@@ -166,29 +165,6 @@ TEST_P(ShutdownOnEvery, ChildrenOfALiveTaskAreStillAdmitted) {
   run([cleaning]() -> coro<> { co_await test::until_parked(cleaning); });
   rt().shutdown();
   EXPECT_TRUE(joined);
-}
-
-/// Admitted, and asked to stop like everybody else.
-TEST_P(ShutdownOnEvery, AChildThatIsAdmittedIsAskedToStop) {
-  const gate never;
-  task<> child;
-  const task<> parent = rt().spawn(
-      [](gate never, task<>& child) -> coro<> {
-        try {
-          co_await never;
-        } catch (const cancelled&) {
-        }
-        const auto body = [&](task_group& group) -> coro<> {
-          child = group.spawn([](gate never) -> coro<> { co_await never; }, never);
-          co_return;
-        };
-        co_await with_task_group(body);
-      },
-      never, std::ref(child));
-  run([parent]() -> coro<> { co_await test::until_parked(parent); });
-  rt().shutdown();
-  EXPECT_EQ(parent.status(), task_status::succeeded);
-  EXPECT_TRUE(child.cancelled());
 }
 
 TEST_P(ShutdownOnEvery, AShutdownTaskCarriesTheReason) {

@@ -135,6 +135,21 @@ void lock_against_cancel() {
   check(!m.is_locked(), "free again");
 }
 
+/// Who was cancelled has left the queue: its frame is gone when the event is set.
+void event_against_cancel() {
+  runtime rt({.workers = 1});
+  event happened;
+  const auto waits = [](event& happened) -> coro<> { co_await happened.wait(); };
+  const task<> first = rt.spawn(waits, std::ref(happened));
+  const task<> second = rt.spawn(waits, std::ref(happened));
+  together({[&] {
+              first.cancel();
+              wait_out(first);
+              happened.set();
+            },
+            [&] { second.get(); }});
+}
+
 void future_against_cancel() {
   runtime rt({.workers = 1});
   promise<int> p;
@@ -152,6 +167,7 @@ const std::array k_scenarios{
     scenario{"semaphore.grant_against_cancel", grant_against_cancel, {.preemptions = 1, .random_runs = 2000}},
     scenario{"queue.item_against_cancel", item_against_cancel, {.preemptions = 1, .random_runs = 2000}},
     scenario{"mutex.lock_against_cancel", lock_against_cancel, {.preemptions = 1, .random_runs = 2000}},
+    scenario{"event.set_against_cancel", event_against_cancel, {.preemptions = 1, .random_runs = 2000}},
     scenario{"future.set_against_cancel", future_against_cancel, {.preemptions = 1, .random_runs = 2000}},
 };
 

@@ -1,5 +1,6 @@
 /// A whole runtime: its workers, timer thread and blocking threads are explored threads too.
 #include <array>
+#include <functional>
 
 #include <sheaf/sheaf.hpp>
 
@@ -33,12 +34,14 @@ void spawn_and_cancel() {
   check(t.done(), "done");
 }
 
+/// A task that nothing but shutdown would end is refused, or asked to stop.
 void shutdown_against_spawn() {
-  runtime rt({.workers = 2});
+  runtime rt({.workers = 1});
+  event never;
+  const auto waits = [](event& never) -> coro<> { co_await never.wait(); };
   together({[&] {
               try {
-                const task<int> t = rt.spawn(value, 7);
-                check(t.get() == 7, "the value");
+                rt.spawn(waits, std::ref(never)).get();
               } catch (const runtime_closed&) {
               } catch (const task_cancelled&) {
               }

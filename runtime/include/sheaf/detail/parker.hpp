@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include <sheaf/detail/sync.hpp>
+
 namespace sheaf::detail::sync {
 
 /// Holds a lock for a scope; `unlock()` ends the section early.
