@@ -134,7 +134,8 @@ TEST(PoolWithoutMemory, ConstructionThrowsAndLeavesNoThread) {
       const pool p({.workers = k_workers});
       made = true;
     } catch (const std::exception&) {
-      test::spin_until([&] { return threads_of_this_process() == threads_before; });  // joined, a thread is listed for a moment yet
+      test::spin_until(
+          [&] { return threads_of_this_process() == threads_before; });  // joined, a thread is listed for a moment yet
     }
   }
   EXPECT_GT(failures, static_cast<long>(k_workers)) << "failing thread starts were among them";
