@@ -182,8 +182,9 @@ TEST_P(GatherOnEvery, Gather08_NoHandleOfADuplicateStays) {
     {
       const auto value = std::make_shared<int>(0);
       watched = value;
-      const task<std::shared_ptr<int>> one = spawn([value] { return value; });
-      const task<std::shared_ptr<int>> two = spawn([value] { return value; });
+      const auto gives = [value] { return value; };
+      const task<std::shared_ptr<int>> one = spawn(gives);
+      const task<std::shared_ptr<int>> two = spawn(gives);
       for (const std::size_t copies : std::vector<std::size_t>{1, 20}) {
         std::vector<task<std::shared_ptr<int>>> given(copies, one);
         given.insert(given.end(), copies, two);
