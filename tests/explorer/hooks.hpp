@@ -1,6 +1,6 @@
 #pragma once
 /// @file
-/// What the replaced machine (machine/sheaf/detail/sync.hpp) asks of the explorer. On a thread that is not explored all of it is passed
+/// What the replaced machine (machine/sheaf/detail/machine.hpp) asks of the explorer. On a thread that is not explored all of it is passed
 /// over: static objects are made and read as ever.
 
 #include <atomic>

@@ -9,7 +9,7 @@ import sys
 
 import scan
 
-DOOR = {"runtime/include/sheaf/detail/sync.hpp", "runtime/include/sheaf/detail/parker.hpp", "runtime/src/sync.cpp"}
+DOOR = {"runtime/include/sheaf/detail/sync.hpp", "runtime/include/sheaf/detail/machine.hpp", "runtime/src/sync.cpp"}
 
 MACHINE = [
     (r"\bstd::atomic\w*", "say sync::atomic"),

@@ -1,177 +1,66 @@
 #pragma once
 /// @file
-/// The one place that names the machine: atomics, futexes, threads and the steady clock.
-///
-/// Everything else in Sheaf says `sync::atomic`, `sync::mutex`, `sync::futex_wait`, `sync::thread`, `sync::now`. Replacing this
-/// header replaces the machine, so a schedule explorer can run the shipped sources.
-///
-/// Rules kept by every user of this header:
-///  - every atomic operation names its order; one stronger than relaxed has an `// order:` line naming its peer;
-///  - no fences: ThreadSanitizer does not see them.
+/// The machine (machine.hpp) and what is made of its parts, which stays when the machine is replaced: lock_guard, parker.
 
-#include <atomic>
-#include <cstddef>
 #include <cstdint>
 
-#if defined(__SANITIZE_THREAD__)
-#define SHEAF_THREAD_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define SHEAF_THREAD_SANITIZER 1
-#endif
-#endif
-#if defined(SHEAF_THREAD_SANITIZER)
-extern "C" void __tsan_release(void* address);
-extern "C" void __tsan_acquire(void* address);
-#endif
+#include <sheaf/detail/machine.hpp>
 
 namespace sheaf::detail::sync {
 
-template <class T>
-using atomic = std::atomic<T>;
-
-inline constexpr auto relaxed = std::memory_order_relaxed;
-inline constexpr auto acquire = std::memory_order_acquire;
-inline constexpr auto release = std::memory_order_release;
-inline constexpr auto acq_rel = std::memory_order_acq_rel;
-inline constexpr auto seq_cst = std::memory_order_seq_cst;
-
-/// Nanoseconds on the steady clock.
-using nanoseconds = std::int64_t;
-inline constexpr nanoseconds k_forever = INT64_MAX;
-[[nodiscard]] nanoseconds now() noexcept;
-/// The same clock read cheaply, some milliseconds behind.
-[[nodiscard]] nanoseconds coarse_now() noexcept;
-
-/// Sleeps while `word == expected`, until woken or until the steady clock reaches `deadline`. May return early: callers loop.
-void futex_wait(const atomic<std::uint32_t>& word, std::uint32_t expected, nanoseconds deadline = k_forever) noexcept;
-void futex_wake_one(const atomic<std::uint32_t>& word) noexcept;
-void futex_wake_all(const atomic<std::uint32_t>& word) noexcept;
-
-/// Two ends of an order that a library keeps which ThreadSanitizer does not see into: what came before published(x) on one thread comes
-/// before received(x) on another. Nothing but a note to that sanitizer.
-inline void published(void* address) noexcept {
-#if defined(SHEAF_THREAD_SANITIZER)
-  __tsan_release(address);
-#else
-  static_cast<void>(address);
-#endif
-}
-inline void received(void* address) noexcept {
-#if defined(SHEAF_THREAD_SANITIZER)
-  __tsan_acquire(address);
-#else
-  static_cast<void>(address);
-#endif
-}
-
-/// Two barriers that order like one: what a thread stored before its light barrier is seen after another thread's heavy one, or what
-/// that thread stored before is seen after the light one. The light one keeps the compiler in order and costs no more than a load where
-/// the kernel has expedited membarrier(); the heavy one interrupts every running thread of the process: microseconds.
-namespace membarrier {
-extern atomic<bool> registered;
-void symmetric() noexcept;
-}  // namespace membarrier
-/// Before the first barrier of either kind. Any thread, any number of times.
-void prepare_barriers() noexcept;
-inline void light_barrier() noexcept {
-  if (membarrier::registered.load(relaxed)) [[likely]] {
-    asm volatile("" ::: "memory");
-  } else {
-    membarrier::symmetric();
-  }
-}
-void heavy_barrier() noexcept;
-
-/// One turn of a spin loop: tells the core, not the kernel.
-inline void spin_pause() noexcept {
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
-
-/// The `spins`-th turn of waiting for another thread's few pointer writes: pauses, and lets others run once that takes long.
-void yield_thread() noexcept;
-inline void spin_wait(unsigned spins) noexcept {
-  if (spins < 64) {
-    spin_pause();
-  } else {
-    yield_thread();
-  }
-}
-
-/// A four-byte lock for sections of a few pointer writes. Not recursive, not fair. Never held while user code runs, but for the
-/// comparison of a priority_queue, which is told so.
-class mutex {
+/// Holds a lock for a scope; `unlock()` ends the section early.
+template <class Lock>
+class lock_guard {
  public:
-  mutex() = default;
-  mutex(const mutex&) = delete;
-  mutex& operator=(const mutex&) = delete;
-
-  [[nodiscard]] bool try_lock() noexcept {
-    std::uint32_t free = k_free;
-    // order: acquire sees what the last holder wrote; peer: release in unlock().
-    return word_.compare_exchange_strong(free, k_held, acquire, relaxed);
-  }
-  void lock() noexcept {
-    if (!try_lock()) lock_slow();
+  explicit lock_guard(Lock& held) noexcept : lock_(&held) { held.lock(); }
+  lock_guard(const lock_guard&) = delete;
+  lock_guard& operator=(const lock_guard&) = delete;
+  ~lock_guard() {
+    if (lock_ != nullptr) lock_->unlock();
   }
   void unlock() noexcept {
-    // order: release publishes the section to the next holder; peer: acquire in try_lock() and lock_slow().
-    if (word_.exchange(k_free, release) == k_contended) futex_wake_one(word_);
+    lock_->unlock();
+    lock_ = nullptr;
   }
 
  private:
-  static constexpr std::uint32_t k_free = 0, k_held = 1, k_contended = 2;
-  void lock_slow() noexcept;
-
-  atomic<std::uint32_t> word_{k_free};
+  Lock* lock_;
 };
 
-/// A lock for sections of a few pointer writes that threads rarely meet in: half the price of a mutex, and waiters spin.
-class spin_lock {
+/// One thread waits, others signal, each with bits of its own. The waiter may free the parker once it has seen the bits of every
+/// signaller: a late futex wake on its address is harmless.
+class parker {
  public:
-  spin_lock() = default;
-  spin_lock(const spin_lock&) = delete;
-  spin_lock& operator=(const spin_lock&) = delete;
-
-  void lock() noexcept {
-    // order: acquire sees what the last holder wrote; peer: release in unlock().
-    for (unsigned spins = 0; held_.exchange(true, acquire); ++spins) spin_wait(spins);
+  /// Any thread. After the store the parker may be gone.
+  void signal(std::uint32_t bits = 1) noexcept {
+    auto& word = word_;
+    // order: release publishes what the signaller did before; peer: acquire in signals().
+    word.fetch_or(bits, release);
+    futex_wake_all(word);
   }
-  void unlock() noexcept {
-    // order: release publishes the section to the next holder; peer: acquire in lock().
-    held_.store(false, release);
+  [[nodiscard]] std::uint32_t signals() const noexcept {
+    // order: acquire sees what the signallers did; peer: release in signal().
+    return word_.load(acquire);
+  }
+  [[nodiscard]] bool signalled() const noexcept { return signals() != 0; }
+  /// Waiting thread only: until any bit is set. False: `deadline` passed first.
+  bool wait(nanoseconds deadline = k_forever) noexcept {
+    while (!signalled()) {
+      if (deadline != k_forever && now() >= deadline) return signalled();
+      futex_wait(word_, 0, deadline);
+    }
+    return true;
+  }
+  /// Waiting thread only: until one of these bits is set.
+  void wait_for(std::uint32_t bits) noexcept {
+    for (std::uint32_t seen = signals(); (seen & bits) == 0; seen = signals()) futex_wait(word_, seen);
+  }
+  void reset(std::uint32_t bits = ~std::uint32_t{0}) noexcept {
+    word_.fetch_and(~bits, acquire);  // order: acquire: a consumed signal is seen with what came before it; peer: signal()
   }
 
  private:
-  atomic<bool> held_{false};
+  atomic<std::uint32_t> word_{0};
 };
-
-/// A joinable thread running `entry(argument)`. Must be joined or detached before it is destroyed.
-class thread {
- public:
-  using entry = void (*)(void*) noexcept;
-  thread() = default;
-  /// Throws std::system_error when the system has no thread to give. `name`: at most 15 characters are kept.
-  thread(const char* name, entry run, void* argument);
-  thread(thread&& other) noexcept : handle_(other.handle_), joinable_(other.joinable_) { other.joinable_ = false; }
-  thread& operator=(thread&& other) noexcept;
-  ~thread();
-  [[nodiscard]] bool joinable() const noexcept { return joinable_; }
-  void join() noexcept;
-  void detach() noexcept;
-
- private:
-  unsigned long handle_ = 0;
-  bool joinable_ = false;
-};
-
-/// Usable cores: the affinity mask and the cgroup's quota respected; at least 1.
-[[nodiscard]] unsigned usable_cores() noexcept;
 
 }  // namespace sheaf::detail::sync
-
-#include <sheaf/detail/parker.hpp>

@@ -1,6 +1,6 @@
 #pragma once
 /// @file
-/// The machine of runtime/include/sheaf/detail/sync.hpp, in the hands of the explorer: one thread moves at a time, and every operation
+/// The machine of runtime/include/sheaf/detail/machine.hpp, in the hands of the explorer: one thread moves at a time, and every operation
 /// below is a point where another one may go first. Sources compiled with this directory in front are the shipped ones.
 
 #include <atomic>
@@ -165,5 +165,3 @@ class thread {
 [[nodiscard]] inline unsigned usable_cores() noexcept { return 2; }
 
 }  // namespace sheaf::detail::sync
-
-#include <sheaf/detail/parker.hpp>
