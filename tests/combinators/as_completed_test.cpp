@@ -140,11 +140,16 @@ TEST_P(AsCompletedOnEvery, Mt24_WhatCompletedEarlierComesEarlier) {
     std::vector<task<int>> given;
     for (int i = 0; i < k_children; ++i) given.push_back(spawn(value_at(gates[static_cast<std::size_t>(i)], i)));
     auto stream = as_completed(given);
+    // Waiters are told in the order in which they came: who has been behind the stream goes on when the stream has been told.
+    const auto waits = [](task<int> child) -> coro<> { co_await child; };
+    std::vector<task<>> behind;
+    for (const task<int>& each : given) {
+      behind.push_back(spawn(waits, each));
+      co_await until_parked(behind.back());
+    }
     for (std::size_t i = k_children; i-- > 0;) {
       gates[i].open();
-      co_await until_complete(given[i]);
-      const auto told = [&] { return waiters_of(given[i]) == 0; };
-      co_await test::until(told);
+      co_await until_complete(behind[i]);
     }
     const std::vector<int> values = co_await drain(stream);
     EXPECT_EQ(values.size(), static_cast<std::size_t>(k_children));
