@@ -1,12 +1,12 @@
 #include <sheaf/barrier.hpp>
 
+#include <functional>
 #include <stdexcept>
 #include <string>
 
-#include <sheaf/coro.hpp>
 #include <sheaf/detail/assert.hpp>
+#include <sheaf/detail/gettable.hpp>
 #include <sheaf/errors.hpp>
-#include <sheaf/spawn.hpp>
 
 namespace sheaf {
 
@@ -103,10 +103,6 @@ std::size_t barrier_awaiter::await_resume() {
 
 // ---- on a plain thread -------------------------------------------------------------------------------------------------------
 
-namespace {
-coro<std::size_t> wait_in_task(barrier& at) { co_return co_await at.wait(); }
-}  // namespace
-
-std::size_t barrier_awaiter::get() && { return wait_in_task(*at_).get(); }
+std::size_t barrier_awaiter::get() && { return detail::await_in_task<barrier_awaiter>(std::ref(*at_)).get(); }
 
 }  // namespace sheaf

@@ -1,7 +1,8 @@
 #include <sheaf/event.hpp>
 
-#include <sheaf/coro.hpp>
-#include <sheaf/spawn.hpp>
+#include <functional>
+
+#include <sheaf/detail/gettable.hpp>
 
 namespace sheaf {
 
@@ -39,10 +40,6 @@ detail::cancel_answer event_awaiter::on_cancel(detail::task_core&) noexcept {
   return detail::cancel_answer::give_up;
 }
 
-namespace {
-coro<bool> wait_in_task(event& awaited) { co_return co_await awaited.wait(); }
-}  // namespace
-
-bool event_awaiter::get() && { return wait_in_task(*awaited_).get(); }
+bool event_awaiter::get() && { return detail::await_in_task<event_awaiter>(std::ref(*awaited_)).get(); }
 
 }  // namespace sheaf

@@ -1,9 +1,10 @@
 #include <sheaf/mutex.hpp>
 
-#include <sheaf/coro.hpp>
+#include <functional>
+
 #include <sheaf/detail/assert.hpp>
+#include <sheaf/detail/gettable.hpp>
 #include <sheaf/errors.hpp>
-#include <sheaf/spawn.hpp>
 
 namespace sheaf {
 
@@ -92,12 +93,8 @@ void mutex_awaiter::finish() {
 
 }  // namespace detail
 
-namespace {
 /// The guard is the task's result: where the waiting thread gives up meanwhile, it unlocks.
-coro<guard> lock_in_task(mutex& wanted) { co_return co_await wanted.scoped_lock(); }
-}  // namespace
-
-void lock_awaiter::get() && { lock_in_task(*wanted_).get().detach(); }
-guard scoped_lock_awaiter::get() && { return lock_in_task(*wanted_).get(); }
+void lock_awaiter::get() && { scoped_lock_awaiter(*wanted_).get().detach(); }
+guard scoped_lock_awaiter::get() && { return detail::await_in_task<scoped_lock_awaiter>(std::ref(*wanted_)).get(); }
 
 }  // namespace sheaf

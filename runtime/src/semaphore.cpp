@@ -1,14 +1,14 @@
 #include <sheaf/semaphore.hpp>
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <stdexcept>
 #include <string>
 
 #include <sheaf/bounded_semaphore.hpp>
-#include <sheaf/coro.hpp>
+#include <sheaf/detail/gettable.hpp>
 #include <sheaf/errors.hpp>
-#include <sheaf/spawn.hpp>
 
 namespace sheaf {
 
@@ -91,11 +91,7 @@ permit semaphore_awaiter::await_resume() {
   detail::throw_cancelled(*self_);
 }
 
-namespace {
-coro<permit> acquire_in_task(semaphore& from, std::size_t count) { co_return co_await from.acquire(count); }
-}  // namespace
-
-permit semaphore_awaiter::get() && { return acquire_in_task(*from_, count_).get(); }
+permit semaphore_awaiter::get() && { return detail::await_in_task<semaphore_awaiter>(std::ref(*from_), count_).get(); }
 
 // ---- with a bound ------------------------------------------------------------------------------------------------------------
 

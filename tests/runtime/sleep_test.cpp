@@ -134,6 +134,20 @@ TEST_P(SleepOnEvery, APlainThreadMaySleepOnTheRuntimesClock) {
   EXPECT_THROW(static_cast<void>(sleep_for(std::chrono::duration<double>(std::nan(""))).get()), std::invalid_argument);
 }
 
+/// A get() that is given up leaves a task behind, which must not wait in what was on the caller's stack.
+TEST_P(SleepOnEvery, AGetThatWouldDeadlockLeavesNothingOfTheCallerInUse) {
+  leaves_tasks_on_purpose();
+  run([]() -> coro<> {
+    if (GetParam() == test::flavour::host_loop) {  // its only thread is here
+      EXPECT_THROW(sleep_for(1h).get(), would_deadlock);
+    } else {
+      sleep_for(1h).get();
+    }
+    co_await this_task::yield();
+  });
+  destroy_runtime();
+}
+
 TEST_P(SleepOnEvery, SleepUntilCountsFromTheClocksBeginning) {
   run([this]() -> coro<> {
     co_await sleep_for(1s);

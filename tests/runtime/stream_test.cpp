@@ -63,6 +63,20 @@ TEST_P(StreamOnEvery, APlainThreadMayAskToo) {
   EXPECT_EQ(numbers.next().get(), std::nullopt);
 }
 
+TEST_P(StreamOnEvery, AGetThatWouldDeadlockLeavesNothingOfTheCallerInUse) {
+  leaves_tasks_on_purpose();
+  auto numbers = every_second(2);
+  run([&]() -> coro<> {
+    if (GetParam() == test::flavour::host_loop) {  // its only thread is here
+      EXPECT_THROW(numbers.next().get(), would_deadlock);
+    } else {
+      EXPECT_EQ(numbers.next().get(), 1);
+    }
+    co_await this_task::yield();
+  });
+  destroy_runtime();
+}
+
 TEST_P(StreamOnEvery, ItRunsOnlyWhenAsked) {
   run([]() -> coro<> {
     int steps = 0;

@@ -41,6 +41,8 @@ class sleep_base : public awaiter_base {
   static void fired(timer& base) noexcept { wake(*static_cast<entry&>(base).self); }
 
   entry entry_;
+
+ protected:
   sync::nanoseconds when_;
   kind how_;
 };
@@ -63,7 +65,7 @@ class [[nodiscard("co_await it, or nothing sleeps")]] sleep_awaiter final : publ
     return std::move(value_);
   }
   /// On a plain thread with a current runtime. @throws no_runtime, would_deadlock
-  T get() && { return await_in_task(*this).get(); }
+  T get() && { return await_in_task<sleep_awaiter>(how_, when_, std::move(value_)).get(); }
 
  private:
   T value_;
@@ -72,7 +74,7 @@ class [[nodiscard("co_await it, or nothing sleeps")]] sleep_awaiter final : publ
 template <>
 class [[nodiscard("co_await it, or nothing sleeps")]] sleep_awaiter<void> final : public sleep_base {
  public:
-  using sleep_base::sleep_base;
+  sleep_awaiter(kind how, sync::nanoseconds when) noexcept : sleep_base(how, when) {}
   static sleep_awaiter lasting(sync::nanoseconds length) { return sleep_awaiter(kind::lasting, length); }
   static sleep_awaiter until(sync::nanoseconds when) { return sleep_awaiter(kind::until, when); }
   template <class Promise>
@@ -81,7 +83,7 @@ class [[nodiscard("co_await it, or nothing sleeps")]] sleep_awaiter<void> final 
   }
   void await_resume() const { throw_if_cancelled(); }
   /// On a plain thread with a current runtime. @throws no_runtime, would_deadlock
-  void get() && { await_in_task(*this).get(); }
+  void get() && { await_in_task<sleep_awaiter>(how_, when_).get(); }
 };
 
 }  // namespace detail

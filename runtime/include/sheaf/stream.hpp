@@ -133,7 +133,7 @@ class stream_next final : public awaiter_base {
     return value;
   }
   /// On a plain thread with a current runtime. @throws what the generator throws; no_runtime, would_deadlock
-  auto get() && { return await_in_task(*this).get(); }
+  auto get() && { return await_in_task<stream_next>(frame_).get(); }
   cancel_answer on_cancel(task_core&) noexcept override { return cancel_answer::stay; }
   wait_reason reason() const noexcept override { return {"its turn", nullptr}; }
 

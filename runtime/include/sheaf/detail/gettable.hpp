@@ -19,10 +19,10 @@ coro<awaited_t<Operation>> await_in_coroutine(Operation operation) {
   co_return co_await std::move(operation);
 }
 
-/// For awaiters, which do not move: `T get() && { return await_in_task(*this).get(); }`.
-template <class Awaiter>
-auto await_in_task(Awaiter& awaiter) -> coro<decltype(awaiter.await_resume())> {
-  co_return co_await awaiter;
+/// For awaiters, which do not move: one made of `parts` lies in the coroutine's own frame, as a get() that is given up may leave it there.
+template <class Awaiter, class... Parts>
+auto await_in_task(Parts... parts) -> coro<decltype(std::declval<Awaiter&>().await_resume())> {
+  co_return co_await Awaiter(std::move(parts)...);
 }
 
 /// Base of the movable operations that public functions return; each has `operator co_await() &&`.
