@@ -88,8 +88,11 @@ cancel_answer completion_wait::on_cancel(task_core&) noexcept {
 }
 
 void completion_wait::add_targets(std::vector<const task_core*>& all) const {
-  const sync::lock_guard guard(core_->lock_);
-  for (const completion_node* node = core_->first_; node != nullptr; node = node->after) all.push_back(node->task);
+  for (bool enough = false; !enough;) {
+    const std::size_t room = core_->outstanding();
+    all.reserve(all.size() + room);
+    enough = core_->visit_outstanding(room, [&all](const task_core& each) { all.push_back(&each); });
+  }
 }
 
 wait_reason completion_wait::reason() const noexcept {

@@ -239,8 +239,13 @@ cancel_answer group_join::on_cancel(task_core&) noexcept {
 }
 
 void group_join::add_targets(std::vector<const task_core*>& all) const {
-  const sync::lock_guard guard(core_->lock_);
-  for (const group_core::member* each = core_->first_; each != nullptr; each = each->after) all.push_back(each->child);
+  for (;;) {
+    all.reserve(all.size() + core_->size());
+    const sync::lock_guard guard(core_->lock_);
+    if (all.capacity() - all.size() < core_->count_) continue;  // more have come
+    for (const group_core::member* each = core_->first_; each != nullptr; each = each->after) all.push_back(each->child);
+    return;
+  }
 }
 
 void throw_group_without_value() { throw task_cancelled("group body", "the group was cancelled before it gave a value"); }
