@@ -26,12 +26,6 @@ void unlink(Node*& first, Node& node) noexcept {
 
 }  // namespace
 
-/// The member that the calling thread is, of whichever crew; null on foreign threads.
-[[gnu::noinline]] crew::member*& crew::self() noexcept {
-  constinit static thread_local member* here = nullptr;
-  return here;
-}
-
 void crew::start_worker(worker& seat) {
   {
     const sync::lock_guard guard(lock_);
@@ -72,9 +66,9 @@ void crew::thread_main(void* argument) noexcept {
 }
 
 void crew::live(member& me) noexcept {
-  self() = &me;
-  if (options_.on_thread_start != nullptr) options_.on_thread_start(options_.argument);
   thread_context& here = context();
+  here.member_of = this;
+  if (options_.on_thread_start != nullptr) options_.on_thread_start(options_.argument);
   for (worker* seat = std::exchange(me.seat, nullptr); seat != nullptr; seat = next_seat(me)) {
     here.seat = seat;
     seat->serve();
@@ -122,7 +116,7 @@ crew::block_result crew::block(sync::parker& until, sync::nanoseconds deadline) 
   if (until.signalled()) return block_result::signalled;
   if (deadline != sync::k_forever && sync::now() >= deadline) return block_result::timed_out;
   const auto wait = [&] { return until.wait(deadline) ? block_result::signalled : block_result::timed_out; };
-  if (self() == nullptr || &self()->owner != this) return wait();  // a foreign thread: no seat is at stake
+  if (context().member_of != this) return wait();  // a foreign thread: no seat is at stake
 
   thread_context& here = context();
   blocked_entry entry{until, deadline, here.seat};
@@ -203,7 +197,7 @@ bool crew::others_run() const noexcept {
 }
 
 void crew::stop() noexcept {
-  SHEAF_ASSERT(self() == nullptr || &self()->owner != this);
+  SHEAF_ASSERT(context().member_of != this);
   {
     const sync::lock_guard guard(lock_);
     stopping_ = true;

@@ -78,7 +78,6 @@ class crew {
   };
 
   void start(worker& seat);
-  static member*& self() noexcept;
   static void thread_main(void* argument) noexcept;
   static void join(member* gone) noexcept;
   void live(member& me) noexcept;

@@ -5,11 +5,6 @@ namespace sheaf::detail {
 live_tasks::live_tasks(unsigned workers)
     : seat_count_(workers), seats_(workers != 0 ? std::make_unique<seat_table[]>(workers) : nullptr) {}
 
-std::uint8_t live_tasks::next_shard() noexcept {
-  static constinit sync::atomic<unsigned> next{0};
-  return static_cast<std::uint8_t>(next.fetch_add(1, sync::relaxed) % k_shards + 1);
-}
-
 bool live_tasks::unlink_slowly() noexcept {
   // A walk may be looking at this task: it ends no sooner than that (L2).
   const sync::lock_guard pause(walk_lock_);

@@ -124,12 +124,7 @@ class live_tasks {
       shards_[shard_of(here)].count_link();
     }
   }
-  [[nodiscard]] static std::uint8_t shard_of(thread_context& here) noexcept {
-    if (here.shard == 0) here.shard = next_shard();
-    return here.shard - 1;
-  }
-  /// 1 ... k_shards, in turn.
-  [[nodiscard]] static std::uint8_t next_shard() noexcept;
+  [[nodiscard]] static std::size_t shard_of(thread_context& here) noexcept { return here.shard() % k_shards; }
   [[gnu::noinline]] bool unlink_slowly() noexcept;
 
   /// Calls `visit` for the tasks of some places; between two calls tasks may end.

@@ -7,6 +7,7 @@
 #include <limits>
 #include <utility>
 
+#include <sheaf/detail/context.hpp>
 #include <sheaf/detail/manual_clock_core.hpp>
 #include <sheaf/time_limit.hpp>
 
@@ -20,14 +21,6 @@ constexpr sync::nanoseconds k_wake_nobody = std::numeric_limits<sync::nanosecond
 constexpr std::size_t k_most_shards = 8;
 /// How many entries the timer thread asks to spare itself one early wake-up.
 constexpr std::size_t k_patience = 64;
-
-/// Small consecutive numbers, so that the workers of a pool get different shards.
-[[gnu::noinline]] unsigned thread_number() noexcept {
-  static sync::atomic<unsigned> issued{0};
-  static thread_local unsigned number = 0;
-  if (number == 0) number = issued.fetch_add(1, sync::relaxed) + 1;
-  return number;
-}
 
 std::size_t shards_for(const manual_clock_core* clock) noexcept {
   return clock != nullptr ? 1 : std::min<std::size_t>(std::bit_ceil(sync::usable_cores()), k_most_shards);
@@ -47,7 +40,7 @@ timer_queue::timer_queue(const options& chosen)
 sync::nanoseconds timer_queue::now() const noexcept { return options_.clock != nullptr ? options_.clock->now() : sync::now(); }
 
 void timer_queue::arm(timer& entry, sync::nanoseconds deadline) noexcept {
-  const std::size_t index = shard_count_ == 1 ? 0 : thread_number() & (shard_count_ - 1);
+  const std::size_t index = shard_count_ == 1 ? 0 : context().shard() & (shard_count_ - 1);
   entry.shard = static_cast<std::uint8_t>(index);
   shard& home = shards_[index];
   bool earlier = false;

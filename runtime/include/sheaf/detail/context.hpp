@@ -8,6 +8,7 @@
 
 namespace sheaf::detail {
 
+class crew;
 class runtime_core;
 class task_core;
 class worker;
@@ -22,6 +23,7 @@ struct thread_context {
   task_core* task = nullptr;        ///< the task whose step runs here; null between steps, and once it has ended
   inside step = inside::nothing;    ///< kept while what has ended is told of and destroyed
   unsigned claims = 0;              ///< tasks run in place on this stack by blocked get() calls
+  const crew* member_of = nullptr;  ///< the crew whose thread this is, seated or not; else null
   worker* seat = nullptr;           ///< the worker this thread occupies; null elsewhere and after a blocked get() gave it away
 
   std::coroutine_handle<> transfer_to;  ///< with step_end::transfer: what the loop resumes next
@@ -38,10 +40,18 @@ struct thread_context {
   }
   std::uint32_t time = 0;       ///< milliseconds since the runtime began, read at most a step or some spawns ago,
   std::uint32_t time_uses = 0;  ///< and how often it may be used before it is read again
-  std::uint8_t shard = 0;       ///< of live_tasks, counted from 1; 0: not chosen yet
+
+  /// A small number, consecutive over threads: spreads them over the shards of what they share.
+  unsigned shard() noexcept {
+    if (shard_ == 0) shard_ = next_shard();
+    return shard_;
+  }
 
  private:
   std::uint64_t start_id_block() noexcept;
+  [[nodiscard]] static std::uint8_t next_shard() noexcept;
+
+  std::uint8_t shard_ = 0;  ///< 0: not chosen yet
 };
 
 [[nodiscard, gnu::noinline]] thread_context& context() noexcept;
