@@ -69,8 +69,14 @@ bool read_own_store(const void* where, void* value, std::size_t size) noexcept {
 void drain() noexcept {
   if (self != nullptr) the_world->drain(*self);
 }
+void drain_before(const void* where, std::memory_order order) noexcept {
+  if (self != nullptr) the_world->drain_before(where, order);
+}
 void drain_all() noexcept {
   if (self != nullptr) the_world->drain_all();
+}
+void uses(void* where, std::size_t size) noexcept {
+  if (self != nullptr) the_world->uses(where, size);
 }
 void born(const void* where) noexcept {
   if (self != nullptr) the_world->born(where);

@@ -23,8 +23,13 @@ bool buffer_store(void* where, const void* value, std::size_t size, std::memory_
 bool read_own_store(const void* where, void* value, std::size_t size) noexcept;
 /// This thread's stores become visible.
 void drain() noexcept;
+/// Those that must not come after a store to `where` do.
+void drain_before(const void* where, std::memory_order order) noexcept;
 /// Everybody's do.
 void drain_all() noexcept;
+
+/// The object at `where` is about to be used. One that did not begin in this run is put back to what it is now when the run is over.
+void uses(void* where, std::size_t size) noexcept;
 
 /// An atomic object begins and ends at `where`.
 void born(const void* where) noexcept;
@@ -33,7 +38,7 @@ void gone(const void* where) noexcept;
 /// Until `*word` is 0; sets it to 1.
 void lock(std::uint32_t* word) noexcept;
 void unlock(std::uint32_t* word) noexcept;
-/// False: `deadline` has passed.
+/// While `*word == expected`, until woken or until `deadline`.
 void futex_wait(const void* where, const std::uint32_t* word, std::uint32_t expected, std::int64_t deadline) noexcept;
 void futex_wake(const void* where, unsigned how_many) noexcept;
 [[nodiscard]] std::int64_t now() noexcept;

@@ -40,6 +40,7 @@ class schedule {
     depth_ = 0;
     left_ = preemptions_;
     pruned_ = false;
+    strayed_ = false;
     choices_ = 0;
   }
 
@@ -49,7 +50,7 @@ class schedule {
     if (able.size() == 1) return 0;
     switch (mode_) {
       case mode::replay:
-        return note(next_given());
+        return note(next_given(able.size()));
       case mode::random:
         return note(highest(able, may_stay));
       default:
@@ -60,7 +61,7 @@ class schedule {
   bool choose(bool costly) {
     switch (mode_) {
       case mode::replay:
-        return note(next_given()) != 0;
+        return note(next_given(2)) != 0;
       case mode::random:
         return note(random_() % 2) != 0;
       default:
@@ -77,6 +78,8 @@ class schedule {
   }
   [[nodiscard]] const std::vector<unsigned>& made() const noexcept { return made_; }
   [[nodiscard]] bool pruned() const noexcept { return pruned_; }
+  /// A choice that was made before does not fit what there is to choose from now.
+  [[nodiscard]] bool strayed() const noexcept { return strayed_; }
 
  private:
   struct fork {
@@ -88,7 +91,11 @@ class schedule {
     made_.push_back(static_cast<unsigned>(choice));
     return choice;
   }
-  std::size_t next_given() { return depth_ < given_.size() ? given_[depth_++] : 0; }
+  std::size_t next_given(std::size_t options) {
+    const std::size_t choice = depth_ < given_.size() ? given_[depth_++] : 0;
+    strayed_ = strayed_ || choice >= options;
+    return choice < options ? choice : 0;
+  }
 
   /// The first choice is free; with `costly` the others take a preemption.
   template <class State>
@@ -102,6 +109,7 @@ class schedule {
       }
       path_.push_back({0, options});
     }
+    strayed_ = strayed_ || path_[depth_].options != options;
     const unsigned chosen = path_[depth_++].chosen;
     if (costly && chosen != 0) --left_;
     return chosen;
@@ -135,6 +143,7 @@ class schedule {
   std::size_t depth_ = 0;
   unsigned left_ = 0;
   bool pruned_ = false;
+  bool strayed_ = false;
   std::uint64_t choices_ = 0;
 };
 

@@ -35,7 +35,7 @@ void world::futex_wake(const void* where, unsigned how_many) {
 }
 
 bool world::buffer_store(void* where, const void* value, std::size_t size, std::memory_order order) {
-  if (!how_->late_stores || !schedule_.choose(true)) return false;
+  if (!how_->late_stores || !followed(schedule_.choose(true))) return false;
   late_store kept{where, size, 0, order == std::memory_order_release};
   std::memcpy(&kept.bits, value, size);
   self->late.push_back(kept);
@@ -73,7 +73,8 @@ void world::switch_from(bool may_stay) {
       if (!(may_stay && each == &before) && can_move(*each)) able_.push_back(each->id);
     }
   } while (able_.empty() && somebody_can_be_moved());
-  actor& next = *active_[able_[schedule_.choose_actor(able_, may_stay, [this] { return fingerprint(); })]];
+  const std::size_t chosen = followed(schedule_.choose_actor(able_, may_stay, [this] { return fingerprint(); }));
+  actor& next = *active_[able_[chosen]];
   next.now = actor::state::ready;
   next.deadline = k_never;
   if (&next == &before) return;
@@ -114,7 +115,7 @@ void world::offer_late_stores(const void* where) {
     if (each == self) continue;
     for (;;) {
       const auto first = std::ranges::find(each->late, where, &late_store::where);
-      if (first == each->late.end() || !schedule_.choose(false)) break;
+      if (first == each->late.end() || !followed(schedule_.choose(false))) break;
       const auto place = first - each->late.begin();
       const bool in_order = first->in_order;
       std::ptrdiff_t index = 0;
@@ -176,6 +177,8 @@ void world::run_once(const std::function<void()>& scenario) {
   main.history = 1;
   main.turn.pass();
   over_.take();
+  for (const late_store& each : static_values_) std::memcpy(each.where, &each.bits, each.size);
+  static_values_.clear();
 }
 
 void world::end_threads() {
@@ -198,6 +201,10 @@ constexpr const char* k_words[] = {"load", "store", "update", "lock",  "unlock",
 
 void world::print_failure(std::string_view what) {
   std::printf("FAILED %.*s: %.*s\n", static_cast<int>(name_.size()), name_.data(), static_cast<int>(what.size()), what.data());
+  print_trace();
+}
+
+void world::print_trace() {
   constexpr std::size_t k_shown = 80;
   std::unordered_map<std::uint64_t, std::size_t> numbers;
   for (std::size_t i = 0; i < notes_.size(); ++i) {
@@ -236,7 +243,8 @@ report world::explore(std::string_view name, const std::function<void()>& scenar
   if (!how.replay.empty()) {
     schedule_.begin_replay(how.replay);
     run();
-    print_failure("nothing");
+    std::printf("%.*s: nothing failed\n", static_cast<int>(name.size()), name.data());
+    print_trace();
   } else {
     schedule_.begin_exhaustive(how.preemptions);
     do {

@@ -47,6 +47,7 @@ class baton {
   std::atomic<std::uint32_t> word_{0};
 };
 
+/// A value that is not, or no longer, at its place.
 struct late_store {
   void* where;
   std::size_t size;
@@ -118,6 +119,13 @@ class world {
     }
     rounds_of_spinning_ = 0;
   }
+  void uses(void* where, std::size_t size) {
+    if (places_.contains(where)) return;
+    late_store kept{where, size, 0, false};
+    std::memcpy(&kept.bits, where, size);
+    static_values_.push_back(kept);
+    places_[where] = {mix(static_values_.size(), 11), 0, 0};  // named by the order of first use
+  }
   void born(const void* where) { places_[where] = {mix(mix(self->id + 1, ++self->born), 7), 0, 0}; }
   void gone(const void* where) {
     flush(*self, [where](const late_store& each) { return each.where == where; });
@@ -127,6 +135,9 @@ class world {
   bool read_own_store(const void* where, void* value, std::size_t size);
   void drain(actor& of) {
     flush(of, [](const late_store&) { return true; });
+  }
+  void drain_before(const void* where, std::memory_order order) {
+    flush(*self, [where, order](const late_store& each) { return order != std::memory_order_relaxed || each.where == where; });
   }
   void drain_all() {
     for (actor* const each : active_) drain(*each);
@@ -185,10 +196,17 @@ class world {
     std::_Exit(1);
   }
   void print_failure(std::string_view what);
+  void print_trace();
 
  private:
   [[nodiscard]] bool can_move(const actor& each) const;
 
+  /// The schedule has chosen; the scenario must be where it was when this was chosen before.
+  template <class Choice>
+  Choice followed(Choice choice) {
+    if (schedule_.strayed()) fail("the scenario did not do the same under the same schedule");
+    return choice;
+  }
   /// Somebody moves on; this returns when it is this actor again, and never for one that has ended.
   void switch_from(bool may_stay);
   /// Those who spin go on, but not for ever; else time does.
@@ -211,11 +229,8 @@ class world {
     }
     of.late = std::move(kept);
   }
-  place_history& history_of(const void* where) {
-    const auto [found, fresh] = places_.try_emplace(where);
-    if (fresh) found->second.name = mix(places_.size(), 11);  // a static object, or a lock: named by its first use
-    return found->second;
-  }
+  /// Of a place that is gone, which a late wake may name: nothing is known.
+  place_history& history_of(const void* where) { return places_[where]; }
 
   actor& activate(entry run, void* argument);
   /// A thread of the system serves explored threads, one in each run.
@@ -231,6 +246,7 @@ class world {
   std::vector<unsigned> able_;
   std::unordered_map<const void*, place_history> places_;
   std::vector<step_note> notes_;
+  std::vector<late_store> static_values_;  ///< as they were before this run
   std::int64_t clock_ = 0;
   std::uint64_t steps_ = 0;
   unsigned rounds_of_spinning_ = 0;

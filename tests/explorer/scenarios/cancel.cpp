@@ -14,13 +14,6 @@ namespace {
 using namespace sheaf;
 using namespace std::chrono_literals;
 
-void wait_out(const any_task& t) {
-  try {
-    t.get();
-  } catch (...) {
-  }
-}
-
 /// A callback that is registered when the request comes runs; one that has left does not run afterwards.
 void callback_against_request() {
   runtime rt({.workers = 1});

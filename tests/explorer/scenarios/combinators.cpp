@@ -22,13 +22,6 @@ coro<int> fails() {
   throw 7;
   co_return 0;
 }
-void wait_out(const any_task& t) {
-  try {
-    t.get();
-  } catch (...) {
-  }
-}
-
 /// Two completions, a consumer, and a poll from outside: each comes out once.
 void completions_against_consumers() {
   runtime rt({.workers = 2});

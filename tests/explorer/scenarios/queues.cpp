@@ -31,6 +31,11 @@ void steal_into(deque<Use>& from, int times) {
     if (from.steal(got) == steal_result::got) got->run();
   }
 }
+void steal_batch(deque<deque_use::fifo>& from) {
+  std::array<sheaf::work_item*, 4> got = {};
+  const std::size_t count = from.steal_half(got.data(), got.size());
+  for (std::size_t i = 0; i < count; ++i) got[i]->run();
+}
 template <class Deque>
 void empty_out(Deque& from) {
   for (;;) {
@@ -99,11 +104,7 @@ void reuse_against_steal() {
               run_if(queue.take());
               check(queue.push(items[3]), "pushed");
             },
-            [&] {
-              std::array<sheaf::work_item*, 2> got = {};
-              const std::size_t count = queue.steal_half(got.data(), got.size());
-              for (std::size_t i = 0; i < count; ++i) got[i]->run();
-            }});
+            [&] { steal_batch(queue); }});
   empty_out(queue);
   check_each_taken_once(items);
 }
@@ -113,11 +114,7 @@ void batches_against_growth() {
   deque<deque_use::fifo> queue(true, 2);
   std::array<item, 4> items;
   for (std::size_t i = 0; i < 2; ++i) check(queue.push(items[i]), "pushed");
-  const auto thief = [&] {
-    std::array<sheaf::work_item*, 4> got = {};
-    const std::size_t count = queue.steal_half(got.data(), got.size());
-    for (std::size_t i = 0; i < count; ++i) got[i]->run();
-  };
+  const auto thief = [&] { steal_batch(queue); };
   together({[&] {
               check(queue.push(items[2]), "pushed");
               check(queue.push(items[3]), "pushed");

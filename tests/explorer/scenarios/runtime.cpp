@@ -21,19 +21,6 @@ void spawn_and_get() {
   check(t.get() == 7, "the value");
 }
 
-void spawn_and_cancel() {
-  runtime rt({.workers = 1});
-  const task<> t = rt.spawn([]() -> coro<> { co_await this_task::yield(); });
-  together({[&] { t.cancel(); },
-            [&] {
-              try {
-                t.get();
-              } catch (const task_cancelled&) {
-              }
-            }});
-  check(t.done(), "done");
-}
-
 /// A task that nothing but shutdown would end is refused, or asked to stop.
 void shutdown_against_spawn() {
   runtime rt({.workers = 1});
@@ -51,7 +38,6 @@ void shutdown_against_spawn() {
 
 const std::array k_scenarios{
     scenario{"runtime.spawn_and_get", spawn_and_get, {.preemptions = 1, .random_runs = 1000}},
-    scenario{"runtime.spawn_and_cancel", spawn_and_cancel, {.preemptions = 1, .random_runs = 1000}},
     scenario{"runtime.shutdown_against_spawn", shutdown_against_spawn, {.preemptions = 1, .random_runs = 1000}},
 };
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <sheaf/detail/sync.hpp>
+#include <sheaf/task.hpp>
 
 #include "explorer/explorer.hpp"
 
@@ -26,6 +27,14 @@ std::span<const scenario> task_scenarios();
 std::span<const scenario> cancel_scenarios();
 std::span<const scenario> combinator_scenarios();
 std::span<const scenario> runtime_scenarios();
+
+/// Until the task has ended, whatever it makes of that.
+inline void wait_out(const sheaf::any_task& ending) {
+  try {
+    ending.get();
+  } catch (...) {
+  }
+}
 
 /// Runs its parts on explored threads and joins them.
 inline void together(std::initializer_list<std::function<void()>> parts) {

@@ -37,15 +37,17 @@ class atomic {
   }
 
   T load(std::memory_order) const noexcept {
+    explorer::uses(const_cast<atomic*>(this), sizeof *this);
     explorer::point(explorer::operation::load, this);
     T value = value_;
     if (!explorer::read_own_store(this, &value, sizeof value)) explorer::has_read(this);
     return value;
   }
   void store(T value, std::memory_order order) noexcept {
+    explorer::uses(this, sizeof *this);
     explorer::point(explorer::operation::store, this);
     if (order != seq_cst && explorer::buffer_store(this, &value, sizeof value, order)) return;
-    explorer::drain();
+    explorer::drain_before(this, order);
     value_ = value;
     explorer::has_written(this);
   }
@@ -53,6 +55,7 @@ class atomic {
     return update([value](T) { return value; });
   }
   bool compare_exchange_strong(T& expected, T desired, std::memory_order, std::memory_order = relaxed) noexcept {
+    explorer::uses(this, sizeof *this);
     explorer::point(explorer::operation::update, this);
     explorer::drain();
     if (value_ != expected) {
@@ -86,6 +89,7 @@ class atomic {
  private:
   template <class Change>
   T update(Change change) noexcept {
+    explorer::uses(this, sizeof *this);
     explorer::point(explorer::operation::update, this);
     explorer::drain();
     const T before = value_;
@@ -127,11 +131,19 @@ inline void spin_wait(unsigned) noexcept { explorer::pause(); }
 /// One operation each: how a lock is made is not what is explored here.
 class mutex {
  public:
-  constexpr mutex() = default;
+  constexpr mutex() noexcept {
+    if (!std::is_constant_evaluated()) explorer::born(&word_);
+  }
   mutex(const mutex&) = delete;
   mutex& operator=(const mutex&) = delete;
+  constexpr ~mutex() {
+    if (!std::is_constant_evaluated()) explorer::gone(&word_);
+  }
 
-  void lock() noexcept { explorer::lock(&word_); }
+  void lock() noexcept {
+    explorer::uses(&word_, sizeof word_);
+    explorer::lock(&word_);
+  }
   void unlock() noexcept { explorer::unlock(&word_); }
 
  private:
