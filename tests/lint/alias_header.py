@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The machine has one door: atomics, futexes, threads and clocks are named in detail/sync.hpp and its .cpp only, so that replacing
-that header replaces the machine. Public headers stay light and free of oneTBB and {fmt}.
+"""The machine has one door: atomics, futexes, threads and clocks are named in detail/machine.hpp, detail/sync.hpp and sync.cpp
+only, so that replacing machine.hpp replaces the machine. Public headers stay light and free of oneTBB and {fmt}.
 
 usage: alias_header.py ROOT
 """
@@ -22,7 +22,7 @@ MACHINE = [
     (r"\bthis_thread::(?:sleep_\w+|yield)\b|\bsched_yield\b|\b(?:nano|u)sleep\b", "wait with a deadline through sync.hpp"),
     (r"\bpthread_(?:create|join|detach|mutex\w*|cond\w*)\b", "say sync::thread or sync::mutex"),
     (r"#\s*include\s*<(?:atomic|thread|mutex|condition_variable|semaphore|latch|barrier|shared_mutex|pthread\.h|linux/futex\.h)>",
-     "only detail/sync.hpp may include it"),
+     "only detail/machine.hpp may include it"),
 ]
 
 HEAVY = re.compile(r"#\s*include\s*<(mutex|queue|future|barrier|condition_variable|ranges|thread|regex|iostream)>")
@@ -36,7 +36,7 @@ def main(root):
         if str(relative) not in DOOR:
             for pattern, advice in MACHINE:
                 for match in re.finditer(pattern, code):
-                    found.add(relative, scan.line_of(code, match.start()), f"`{match.group().strip()}` outside detail/sync.hpp: {advice}")
+                    found.add(relative, scan.line_of(code, match.start()), f"`{match.group().strip()}` outside detail/machine.hpp: {advice}")
         if "include" in relative.parts:
             for match in HEAVY.finditer(code):
                 found.add(relative, scan.line_of(code, match.start()), f"<{match.group(1)}> in a public header: it costs every user's build")
