@@ -10,7 +10,7 @@
 #include <sheaf/as_completed.hpp>
 #include <sheaf/cancel_and_join.hpp>
 #include <sheaf/detail/completion_core.hpp>
-#include <sheaf/timeout.hpp>
+#include <sheaf/wait.hpp>
 
 namespace sheaf::detail {
 
@@ -44,6 +44,12 @@ class entered_candidates {
       if (each->is_started()) request_cancel(*each, how_.must_succeed ? "another one succeeded" : "the race is over");
     }
   }
+  /// Until one has ended, or that time is over.
+  [[nodiscard]] set_wait one_or_after(sync::nanoseconds limit) noexcept {
+    const wait_options options{.timeout = time_limit(std::chrono::nanoseconds(limit)), .return_when = first_completed};
+    return {ended_.get(), options};
+  }
+  [[nodiscard]] bool one_has_ended() noexcept { return ended_->ready() != 0; }
   /// The next to end; nullopt when all that run have.
   [[nodiscard]] auto next() noexcept { return next_operation<any_result>(ended_.get(), sync::k_forever); }
   [[nodiscard]] std::size_t place_of(const any_task& candidate) const noexcept {
@@ -84,7 +90,6 @@ coro<std::size_t> decide_contest(contest how, child_list& candidates) {
   std::exception_ptr ends_with;  // the caller's cancel, or what kept a candidate from starting
   bool start_another = true;
   bool stopping = false;
-  const auto next_in_time = [&entered](timeout_scope&) -> coro<std::optional<any_task>> { co_return co_await entered.next(); };
   for (;;) {
     bool stop = false;
     try {
@@ -92,19 +97,19 @@ coro<std::size_t> decide_contest(contest how, child_list& candidates) {
         entered.start_next();
         start_another = how.stagger <= 0;
       }
-      std::optional<any_task> ended;
       if (!stopping && entered.any_left() && how.stagger != sync::k_forever) {
-        ended = co_await with_timeout(time_limit(std::chrono::nanoseconds(how.stagger)), next_in_time);
-      } else {
-        ended = co_await entered.next();
+        co_await entered.one_or_after(how.stagger);
+        if (!entered.one_has_ended()) {
+          start_another = true;
+          continue;
+        }
       }
+      const std::optional<any_task> ended = co_await entered.next();
       if (!ended) break;
       if (winner == k_no_winner && !ends_with && (!how.must_succeed || ended->status() == task_status::succeeded)) {
         winner = entered.place_of(*ended);
         stop = true;
       }
-      start_another = true;
-    } catch (const timeout_error&) {
       start_another = true;
     } catch (...) {
       ends_with = std::current_exception();

@@ -21,29 +21,29 @@ bool request_cancel(task_core& task, std::string_view reason) noexcept {
   const runtime_pin runtime(task);
   if (!runtime) return false;
   claimed_callbacks callbacks;
-  const auto recorded = record_request(task, false, callbacks);
+  const auto recorded = record_request(task, false, callbacks, 0);
   if (recorded == task_state::cancel::already_done) return false;
   if (recorded == task_state::cancel::post) {
     runtime->post(task);
-  } else if (task.blocking) {
-    retire_queued_call(task, *runtime);
+  } else if (task.blocking && (task.state.snapshot() & task_state::running) == 0) {
+    retire_queued_call(task, *runtime);  // while it is queued, shutdown waits for it and for this visit
   }
   callbacks.run();
   return true;
 }
 
-void request_scope_cancel(task_core& task, claimed_callbacks& callbacks) noexcept {
+void request_scope_cancel(task_core& task, std::uint64_t since, claimed_callbacks& callbacks) noexcept {
   const runtime_pin runtime(task, runtime_pin::incomplete);
-  if (record_request(task, true, callbacks) == task_state::cancel::post) runtime->post(task);
+  if (record_request(task, true, callbacks, since) == task_state::cancel::post) runtime->post(task);
 }
 
-task_state::cancel record_request(task_core& task, bool from_scope, claimed_callbacks& callbacks) noexcept {
+task_state::cancel record_request(task_core& task, bool from_scope, claimed_callbacks& callbacks, std::uint64_t since) noexcept {
   const auto recorded = task.state.request_cancel(from_scope, task_state::callbacks_are::unlocked);
   if (recorded != task_state::cancel::lock_callbacks) return recorded;
   task_extras& extras = *find_extras(task);
   const sync::lock_guard guard(extras.lock);
   const auto under_lock = task.state.request_cancel(from_scope, task_state::callbacks_are::locked);
-  if (under_lock != task_state::cancel::already_done) callbacks.claim(task, extras);
+  if (under_lock != task_state::cancel::already_done) callbacks.claim(task, extras, since);
   return under_lock;
 }
 
@@ -53,6 +53,13 @@ void pass_cancel_on(task_core& from, task_core& child) noexcept {
   } catch (...) {  // no memory for the reason
     request_cancel(child, {});
   }
+}
+
+std::uint64_t callbacks_made(task_core& task) noexcept {
+  task_extras* const extras = find_extras(task);
+  if (extras == nullptr) return 0;
+  const sync::lock_guard guard(extras->lock);
+  return extras->callbacks_made;
 }
 
 void throw_cancelled(task_core& task) { throw cancelled(cancel_reason_of(task)); }
@@ -78,20 +85,23 @@ void cancel_callback_base::attach(task_core& task, runs_at_once_if what) {
     const sync::lock_guard guard(extras.lock);
     task_ = &task;
     task.state.add_reference();
+    number_ = ++extras.callbacks_made;
     link(extras.callbacks);
   }
   task.state.mark_callbacks();
   // Registered, then looked; a canceller records, then looks for callbacks: at least one of the two sees the other.
   if (!task.state.cancel_pending() && (what != runs_at_once_if::requested || task.state.requests() == 0)) return;
-  claimed_callbacks mine;
-  bool claimed_elsewhere = false;  // a canceller was faster (C3)
+  bool mine = false;  // else a canceller was faster (C3)
   {
     const sync::lock_guard guard(extras.lock);
-    claimed_elsewhere = claimed_by_ != nullptr;
-    mine.claim(task, extras);
+    mine = is_linked() && claimed_by_ == nullptr;
+    if (mine) unlink();
   }
-  mine.run();
-  if (claimed_elsewhere) done_.wait();
+  if (mine) {
+    invoke_(*this);
+    done_.signal();
+  }
+  done_.wait();
 }
 
 void cancel_callback_base::detach() noexcept {
@@ -112,12 +122,14 @@ void cancel_callback_base::detach() noexcept {
   drop_reference(*task_);
 }
 
-void claimed_callbacks::claim(task_core& task, task_extras& extras) noexcept {
-  if (extras.callbacks == nullptr) return;
-  first_ = extras.callbacks;
+void claimed_callbacks::claim(task_core& task, task_extras& extras, std::uint64_t since) noexcept {
+  cancel_callback_base** end = &extras.callbacks;  // newest first
+  for (; *end != nullptr && (*end)->number_ > since; end = &(*end)->next_) (*end)->claimed_by_ = &context();
+  if (end == &extras.callbacks) return;
+  first_ = std::exchange(extras.callbacks, *end);
   first_->slot_ = &first_;
-  extras.callbacks = nullptr;
-  for (cancel_callback_base* each = first_; each != nullptr; each = each->next_) each->claimed_by_ = &context();
+  if (extras.callbacks != nullptr) extras.callbacks->slot_ = &extras.callbacks;
+  *end = nullptr;
   task_ = &task;
   task.state.add_reference();
 }

@@ -2,6 +2,8 @@
 /// @file
 /// The two ways a task is asked to stop.
 
+#include <cstdint>
+
 #include <sheaf/cancel_token.hpp>
 #include <sheaf/detail/task_core.hpp>
 
@@ -19,8 +21,8 @@ class claimed_callbacks {
   claimed_callbacks(const claimed_callbacks&) = delete;
   claimed_callbacks& operator=(const claimed_callbacks&) = delete;
   ~claimed_callbacks() { run(); }
-  /// All that are registered now. Under the lock of the extras; at most once.
-  void claim(task_core& task, task_extras& extras) noexcept;
+  /// Those registered now that came after the first `since`. Under the lock of the extras; at most once.
+  void claim(task_core& task, task_extras& extras, std::uint64_t since) noexcept;
   /// On this thread, outside locks.
   void run() noexcept;
 
@@ -29,11 +31,16 @@ class claimed_callbacks {
   cancel_callback_base* first_ = nullptr;
 };
 
-/// Records a request and claims the callbacks. The caller keeps the block alive.
-[[nodiscard]] task_state::cancel record_request(task_core& task, bool from_scope, claimed_callbacks& callbacks) noexcept;
+/// Records a request and claims the callbacks that came after the first `since`. The caller keeps the block alive.
+[[nodiscard]] task_state::cancel record_request(task_core& task, bool from_scope, claimed_callbacks& callbacks,
+                                                std::uint64_t since) noexcept;
 
-/// A task's own scope asks. The task is alive: the scope is open. The callbacks are to be run once the scope's word says `fired`.
-void request_scope_cancel(task_core& task, claimed_callbacks& callbacks) noexcept;
+/// How many callbacks have been registered with the task so far.
+[[nodiscard]] std::uint64_t callbacks_made(task_core& task) noexcept;
+
+/// A task's own scope asks. The task is alive: the scope is open. `since`: callbacks_made() when it was opened. The callbacks are to be
+/// run once the scope's word says `fired`.
+void request_scope_cancel(task_core& task, std::uint64_t since, claimed_callbacks& callbacks) noexcept;
 
 /// A cancelled blocking call that still waits for a thread ends now, on a worker. The caller keeps the block alive.
 void retire_queued_call(task_core& task, runtime_core& runtime) noexcept;

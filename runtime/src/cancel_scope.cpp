@@ -11,6 +11,7 @@ void cancel_scope::open(task_core& task) noexcept {
   outer_ = task.scopes;
   seen_at_entry_ = seen_level();
   counted_at_entry_ = task.state.seen_requests();
+  callbacks_at_entry_ = callbacks_made(task);
   task.scopes = this;
 }
 
@@ -20,7 +21,7 @@ bool cancel_scope::fire() noexcept {
   if (!word_.compare_exchange_strong(expected, state::firing, sync::acq_rel, sync::acquire)) return false;
   task_core& task = *task_;
   claimed_callbacks callbacks;
-  request_scope_cancel(task, callbacks);
+  request_scope_cancel(task, callbacks_at_entry_, callbacks);
   // order: release: the request in the task's word comes first (S2); peer: acquire in settled().
   word_.store(state::fired, sync::release);
   callbacks.run();
@@ -45,7 +46,7 @@ bool cancel_scope::close() noexcept {
     for (const cancel_scope* scope = outer_; scope != nullptr; scope = scope->outer_) {
       if (scope->settled() == state::fired) {
         claimed_callbacks callbacks;  // most have run; these are younger than that scope's request
-        request_scope_cancel(*task_, callbacks);
+        request_scope_cancel(*task_, scope->callbacks_at_entry_, callbacks);
         break;
       }
     }

@@ -27,7 +27,8 @@ struct task_extras {
   sync::mutex lock;
   std::string name;                           ///< under lock
   std::string reason;                         ///< under lock: of the latest cancel() that gave one
-  cancel_callback_base* callbacks = nullptr;  ///< under lock
+  cancel_callback_base* callbacks = nullptr;  ///< under lock; newest first
+  std::uint64_t callbacks_made = 0;           ///< under lock: how many there have been
   local_table locals;                         ///< under running; null: none of its own
   std::optional<stop_link> stop;              ///< constant once started
   std::source_location where;                 ///< constant once started; line 0: unknown

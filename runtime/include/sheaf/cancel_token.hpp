@@ -2,6 +2,7 @@
 /// @file
 /// cancel_token: how work that cannot be interrupted learns that it has been asked to stop.
 
+#include <cstdint>
 #include <type_traits>
 #include <utility>
 
@@ -21,6 +22,7 @@ namespace detail {
 /// C2  detach() on another thread waits until a claimed callback has run, so none that was there when the request came is missed. On the
 ///     canceller's own thread, which is within a callback, it returns at once, and the canceller does not touch the object again.
 /// C3  attach() to a task that has been asked to stop returns after the callback, whoever runs it.
+/// C4  The request of a scope (a deadline, a failing group) is for what lies within: it claims what was registered since the scope opened.
 class cancel_callback_base {
  public:
   cancel_callback_base(const cancel_callback_base&) = delete;
@@ -47,6 +49,7 @@ class cancel_callback_base {
   task_core* task_ = nullptr;
   cancel_callback_base** slot_ = nullptr;  ///< the pointer that leads here, in the task's list or in the canceller's
   cancel_callback_base* next_ = nullptr;
+  std::uint64_t number_ = 0;          ///< counted in the order of registration
   const void* claimed_by_ = nullptr;  ///< the cancelling thread's context, until the callback has run
   bool* gone_ = nullptr;              ///< where the canceller learns that the callback destroyed its registration
   sync::parker done_;

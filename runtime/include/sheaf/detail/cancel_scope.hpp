@@ -55,6 +55,7 @@ class cancel_scope {
   const cancel_scope* seen_in_ = nullptr;  ///< of a delivered request: the innermost scope, still open, under which it was seen
   unsigned seen_at_entry_ = 0;
   unsigned counted_at_entry_ = 0;
+  std::uint64_t callbacks_at_entry_ = 0;
 };
 
 }  // namespace sheaf::detail
