@@ -174,7 +174,7 @@ void completion_core::look(completion_want want) noexcept {
   drain();
   if (want == completion_want::one && (ready_count_ != 0 || limit_ != limit::ahead)) return;
   for (completion_node* node = first_; node != nullptr; node = node->after) {
-    if (node->ready || !node->task->state.is_complete()) continue;
+    if (node->ready || !node->in_array || !node->task->state.is_complete()) continue;
     make_ready(*node, ++next_rank_);
     append_ready(*node, *node);
   }

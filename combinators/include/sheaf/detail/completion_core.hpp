@@ -23,7 +23,7 @@
 /// Q5  What was given to a consumer that has not resumed yet, an item or the timeout, may come back (it is cancelled); until then
 ///     nobody is told the end. Items that come back stand in completion order again.
 /// Q6  A task is complete before its node is pushed, so a poll looks at the outstanding tasks themselves. It makes nodes ready that
-///     are still on their way; they lie in the core's own array, which outlives their push.
+///     are still on their way, but only such as lie in the core's own array, which outlives their push.
 
 #include <coroutine>
 #include <cstddef>
