@@ -12,7 +12,7 @@ using sync::lock_guard;
 void event::set() noexcept {
   detail::grants woken;
   const lock_guard held(lock_);
-  // order: release publishes what came before set() to those who pass without the lock; peer: acquire in is_set().
+  // order: release publishes what came before set() to those who only look; peer: acquire in is_set().
   set_.store(true, sync::release);
   while (!waiters_.empty()) woken.add(waiters_.pop());
 }
@@ -23,7 +23,6 @@ void event::clear() noexcept {
 }
 
 bool event_awaiter::suspend(detail::task_core& self, std::coroutine_handle<> handle) noexcept {
-  if (awaited_->is_set()) return pass(self, handle);
   lock_guard held(awaited_->lock_);
   if (!awaited_->set_.load(sync::relaxed)) {
     enter(awaited_->waiters_, self, handle);

@@ -4,6 +4,7 @@
 ///
 ///   E1  `set_` changes under lock_; nobody is queued while it is true.
 ///   E2  set() takes all who wait out of the queue: a clear() that follows does not call them back.
+///   E3  wait() takes the lock, also when the event is set: who has passed it may destroy the event, set() does not touch it any more.
 
 #include <coroutine>
 
@@ -43,10 +44,11 @@ class [[nodiscard("co_await it, or nothing is waited for")]] event_awaiter final
 /// Once it is set, all who wait go on, and whoever comes passes at once until it is cleared.
 ///
 /// @par Threads       any; set() also from destructors, callbacks and plain threads. What came before set() is seen after wait()
-/// @par Lifetime      outlives its waiters
+/// @par Lifetime      outlives its waiters; who has passed wait() may destroy it, who has but seen is_set() may not: set() may be about
+///                    to return
 /// @par Cancellation  a cancelled waiter leaves no trace
 /// @throws nothing
-/// @par Cost          no allocation; an event that is set is passed with one load; a lock for a few pointer writes, one wake-up per waiter
+/// @par Cost          no allocation; a lock for a few pointer writes, one wake-up per waiter; is_set() is one load
 class event {
  public:
   event() = default;

@@ -1,7 +1,9 @@
 /// Requests and what they meet: callbacks, scopes, deadlines, stop tokens, grants.
 #include <array>
 #include <atomic>
+#include <memory>
 #include <stop_token>
+#include <utility>
 
 #include <sheaf/sheaf.hpp>
 
@@ -143,6 +145,30 @@ void event_against_cancel() {
             [&] { second.get(); }});
 }
 
+/// Who has passed may destroy the event at once.
+void event_destroyed_by_who_passed() {
+  runtime rt({.workers = 1});
+  auto happened = std::make_unique<event>();
+  event& seen = *happened;
+  const task<> passes = rt.spawn([](std::unique_ptr<event> mine) -> coro<> { co_await mine->wait(); }, std::move(happened));
+  together({[&] { seen.set(); }});
+  passes.get();
+}
+
+/// The item of a blocked pop() arrives, or stays.
+void blocked_pop_against_cancel() {
+  runtime rt({.workers = 1});
+  queue<int> items;
+  bool got = false;
+  const task<> pops = rt.spawn([&]() -> coro<> {
+    got = items.pop().get() == 7;
+    co_return;
+  });
+  together({[&] { check(items.try_push(7), "room"); }, [&] { pops.cancel(); }});
+  wait_out(pops);
+  check(got != (items.size() == 1), "the item is here or there");
+}
+
 void future_against_cancel() {
   runtime rt({.workers = 1});
   promise<int> p;
@@ -161,6 +187,8 @@ const std::array k_scenarios{
     scenario{"queue.item_against_cancel", item_against_cancel, {.preemptions = 1, .random_runs = 2000}},
     scenario{"mutex.lock_against_cancel", lock_against_cancel, {.preemptions = 1, .random_runs = 2000}},
     scenario{"event.set_against_cancel", event_against_cancel, {.preemptions = 1, .random_runs = 2000}},
+    scenario{"event.destroyed_by_who_passed", event_destroyed_by_who_passed, {.preemptions = 1, .random_runs = 2000}},
+    scenario{"queue.blocked_pop_against_cancel", blocked_pop_against_cancel, {.preemptions = 1, .random_runs = 2000}},
     scenario{"future.set_against_cancel", future_against_cancel, {.preemptions = 1, .random_runs = 2000}},
 };
 

@@ -143,6 +143,13 @@ void race_of_two() {
   check(rt.run([]() -> coro<int> { co_return co_await race(value(1), value(1)); }) == 1, "a winner");
 }
 
+/// The time between two starts passes while the first candidate ends.
+void race_staggered() {
+  runtime rt({.workers = 2});
+  const first_success_options options{.stagger = 1ns};
+  check(rt.run([&options]() -> coro<int> { co_return co_await first_success(options, value(1), value(1)); }) == 1, "a winner");
+}
+
 void wait_for_against_end() {
   runtime rt({.workers = 1});
   rt.run([]() -> coro<> {
@@ -202,6 +209,7 @@ const std::array k_scenarios{
     scenario{"completion_queue.poll_against_consumer", poll_against_consumer, {.preemptions = 1, .random_runs = 3000}},
     scenario{"task_group.add_against_abort", group_add_against_abort, {.preemptions = 1, .random_runs = 3000}},
     scenario{"race.of_two", race_of_two, {.preemptions = 1, .random_runs = 3000}},
+    scenario{"race.staggered", race_staggered, {.preemptions = 1, .random_runs = 3000}},
     scenario{"wait_for.against_end", wait_for_against_end, {.preemptions = 2, .random_runs = 2000}},
     scenario{"on_done.against_end", on_done_against_end, {.preemptions = 2, .random_runs = 2000}},
     scenario{"blocking.against_shutdown", blocking_against_shutdown, {.preemptions = 1, .random_runs = 2000}},
