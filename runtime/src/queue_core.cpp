@@ -92,10 +92,13 @@ class queue_core::section {
   queue_wait* last_ = nullptr;
 };
 
-queue_node* queue_core::take() {
+std::uint64_t queue_core::first_admitted() const noexcept {
   const queue_wait* const admitted = admitted_.first();
-  queue_node* const taken =
-      store_.take(admitted != nullptr ? admitted->item_->number : std::numeric_limits<std::uint64_t>::max());
+  return admitted != nullptr ? admitted->item_->number : std::numeric_limits<std::uint64_t>::max();
+}
+
+queue_node* queue_core::take() {
+  queue_node* const taken = store_.take(first_admitted());
   if (taken == nullptr) return nullptr;
   --size_;
   --used_;
@@ -321,7 +324,7 @@ void queue_core::shutdown(bool immediate) noexcept {
 
 std::size_t queue_core::size() const noexcept {
   const lock_guard guard(lock_);
-  return size_;
+  return store_.has(first_admitted()) ? size_ : 0;
 }
 
 bool queue_core::full() const noexcept {

@@ -39,8 +39,8 @@ queue_node* queue_line::take_all() noexcept {
 }
 
 queue_node* fifo_line::take(std::uint64_t before) noexcept {
+  if (!has(before)) return nullptr;
   queue_node* const oldest = first_;
-  if (oldest == nullptr || oldest->number > before) return nullptr;
   unlink(*oldest);
   return oldest;
 }

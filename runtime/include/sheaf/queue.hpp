@@ -190,7 +190,8 @@ class queue_base {
     return pop_awaiter<T>::template move_out<std::optional<T>>(*node, core_);
   }
 
-  /// Items to be had at this moment; not those that were handed to tasks which have yet to resume.
+  /// Items that lie in the queue; not those that were handed to tasks which have yet to resume. 0 when there is none to be had at this
+  /// moment: the next one may be that of a push() which has room now and has yet to put it in.
   [[nodiscard]] std::size_t size() const noexcept { return core_.size(); }
   [[nodiscard]] bool empty() const noexcept { return size() == 0; }
   /// A push would have to wait at this moment. Never true of an unbounded queue.
@@ -202,7 +203,8 @@ class queue_base {
   [[nodiscard]] auto join() noexcept { return join_operation(core_); }
 
   /// From now on push() throws queue_closed, also those that wait; pop() gives what is left, then throws it. `immediate`: what is left
-  /// is destroyed here and counts as done, so that join() waits only for what was popped. May be called again.
+  /// is destroyed here and counts as done, so that join() waits only for what was popped. May be called again. The queue must not go
+  /// before this has returned.
   void shutdown(bool immediate = false) noexcept { core_.shutdown(immediate); }
 
  protected:

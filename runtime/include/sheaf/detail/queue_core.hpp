@@ -130,6 +130,8 @@ class queue_core {
   [[nodiscard]] bool room() const noexcept { return max_ == 0 || used_ < max_; }
   [[nodiscard]] bool exhausted() const noexcept { return closed_ && size_ == 0 && (dropping_ || handed_ == 0); }
   queue_node* take();
+  /// The number of the first item that was admitted and is not in yet.
+  [[nodiscard]] std::uint64_t first_admitted() const noexcept;
   void put_in(queue_node& item);
   void keep_room(queue_wait& putter) noexcept;
   void destroy_all(queue_node* items) noexcept;

@@ -34,6 +34,8 @@ class queue_store {
   /// The next one; null when there is none, or when it must not go ahead of the item with number `before`. What a comparison throws:
   /// nothing was taken.
   virtual queue_node* take(std::uint64_t before) = 0;
+  /// Whether take() would give one.
+  [[nodiscard]] virtual bool has(std::uint64_t before) const noexcept = 0;
   /// Takes all, linked by next, in no particular order, without a comparison.
   virtual queue_node* take_all() noexcept = 0;
 
@@ -60,11 +62,13 @@ class queue_line : public queue_store {
 class fifo_line final : public queue_line {
  public:
   queue_node* take(std::uint64_t before) noexcept override;
+  [[nodiscard]] bool has(std::uint64_t before) const noexcept override { return first_ != nullptr && first_->number <= before; }
 };
 
 class lifo_line final : public queue_line {
  public:
   queue_node* take(std::uint64_t before) noexcept override;
+  [[nodiscard]] bool has(std::uint64_t) const noexcept override { return last_ != nullptr; }
 };
 
 /// A leftist heap: the least item first.
@@ -73,6 +77,7 @@ class queue_heap : public queue_store {
   void put(queue_node& node) final;
   void put_back(queue_node& node) noexcept final;
   queue_node* take(std::uint64_t before) final;
+  [[nodiscard]] bool has(std::uint64_t) const noexcept final { return root_ != nullptr || unsorted_ != nullptr; }
   queue_node* take_all() noexcept final;
 
  protected:
