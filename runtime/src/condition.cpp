@@ -1,9 +1,11 @@
 #include <sheaf/condition.hpp>
 
 #include <limits>
+#include <memory>
 #include <string>
 #include <utility>
 
+#include <sheaf/detail/task_wait.hpp>
 #include <sheaf/errors.hpp>
 #include <sheaf/spawn.hpp>
 
@@ -84,11 +86,27 @@ class condition::notification {
   condition* of_;
 };
 
-coro<condition::notification> condition::wait_in_task(condition& self, guard& held) {
-  co_await self.wait(held);
+coro<condition::notification> condition::wait_in_task(condition& self, std::shared_ptr<guard> held) {
+  co_await self.wait(*held);
   co_return notification(self);
 }
 
-void condition_awaiter::get() && { condition::wait_in_task(*awaited_, *held_).get().arrived(); }
+/// The guard is lent to the task that waits, and comes back with its end. A task that cannot end (would_deadlock) keeps it.
+void condition_awaiter::get() && {
+  const auto lent = std::make_shared<guard>(std::move(*held_));
+  task<condition::notification> waiting;
+  const auto take_back = [&]() noexcept {
+    if (!waiting || waiting.done()) *held_ = std::move(*lent);
+  };
+  try {
+    waiting = spawn(borrowed(condition::wait_in_task(*awaited_, lent)));
+    detail::wait_owned(detail::task_access::core(waiting));
+  } catch (...) {
+    take_back();
+    throw;
+  }
+  take_back();
+  std::move(waiting).get().arrived();
+}
 
 }  // namespace sheaf

@@ -124,7 +124,7 @@ executor::wait_result block(runtime_core& runtime, thread_wait& wait, sync::nano
 enum class wait_end { completed, timed_out, asked_to_stop };
 
 /// `self`: whose cancel requests end the wait; null: nobody's.
-wait_end wait_once(const thread_context& here, task_core& target, runtime_core& runtime, const time_limit& limit,
+wait_end wait_once(const thread_context& here, task_core& target, runtime_core& runtime, sync::nanoseconds when,
                    task_core* self) {
   thread_wait wait;
   wait.clock = runtime.clock();
@@ -136,8 +136,7 @@ wait_end wait_once(const thread_context& here, task_core& target, runtime_core& 
   if (!add_waiter(target, wait)) return wait_end::completed;
   timer_queue& timers = runtime.timers();
   expiry deadline(wait);
-  const sync::nanoseconds when = limit.unlimited() ? sync::k_forever : saturating_add(timers.now(), limit.nanoseconds());
-  if (!limit.unlimited()) timers.arm(deadline, when);
+  if (when != sync::k_forever) timers.arm(deadline, when);
   const auto ended = block(runtime, wait, wait.clock == nullptr ? when : sync::k_forever, here);
 
   // Take down what has not fired; wait for what is in the middle of it.
@@ -147,7 +146,7 @@ wait_end wait_once(const thread_context& here, task_core& target, runtime_core& 
   }
   const bool completed = !target.waiters.remove(wait);
   if (completed) wait.parker.wait_for(k_completed);
-  if (!limit.unlimited() && !timers.disarm(deadline)) wait.parker.wait_for(k_expired);
+  if (when != sync::k_forever && !timers.disarm(deadline)) wait.parker.wait_for(k_expired);
   if (self != nullptr && self->state.cancel_pending()) return wait_end::asked_to_stop;
   if (completed) return wait_end::completed;
   const std::uint32_t why = wait.parker.signals();
@@ -156,48 +155,74 @@ wait_end wait_once(const thread_context& here, task_core& target, runtime_core& 
   return wait_end::asked_to_stop;
 }
 
-bool wait_on_thread(task_core& target, const time_limit& limit) {
+wait_end wait_on_thread(task_core& target, const time_limit& limit) {
   thread_context& here = context();
   task_core* const self = here.task;
   if (self == &target) throw invalid_state("get(): task " + label_of(target) + " waits for itself");
   const runtime_pin runtime(target);
-  if (!runtime) return true;
-  if (may_run_here(here, target, *runtime) && run_here(here, target, *runtime) && target.state.is_complete()) return true;
+  if (!runtime) return wait_end::completed;
+  if (may_run_here(here, target, *runtime) && run_here(here, target, *runtime) && target.state.is_complete())
+    return wait_end::completed;
 
+  const sync::nanoseconds when =
+      limit.unlimited() ? sync::k_forever : saturating_add(runtime->timers().now(), limit.nanoseconds());
   for (;;) {
-    switch (wait_once(here, target, *runtime, limit, self)) {
-      case wait_end::completed:
-        return true;
-      case wait_end::timed_out:
-        return false;
-      case wait_end::asked_to_stop:
-        // The request may have been taken back meanwhile.
-        if (self == nullptr || !self->state.cancel_pending()) break;
-        cancel_scope::settle(*self);
-        throw_cancelled(*self);
+    const wait_end ended = wait_once(here, target, *runtime, when, self);
+    // A request may have been taken back meanwhile.
+    if (ended != wait_end::asked_to_stop || (self != nullptr && self->state.cancel_pending())) return ended;
+  }
+}
+
+[[noreturn]] void throw_own_cancel() {
+  task_core& self = *context().task;
+  cancel_scope::settle(self);
+  throw_cancelled(self);
+}
+
+/// Its get() was given up, and what it uses may be the caller's.
+void end_owned(task_core& target) noexcept {
+  request_cancel(target, "its get() was given up");
+  const runtime_pin runtime(target);
+  thread_context& here = context();
+  while (runtime && !target.state.is_complete()) {
+    try {
+      static_cast<void>(wait_once(here, target, *runtime, sync::k_forever, nullptr));
+    } catch (...) {  // would_deadlock: nobody else can run it while this thread waits
+      runtime->item_begun();
+      ++here.claims;
+      const bool ran = run_what_came_in(target);
+      --here.claims;
+      runtime->item_done();
+      if (!ran) return;
     }
   }
+}
+
+[[nodiscard]] bool has_value(const task_core& target) noexcept {
+  return target.state.is_complete() && target.header().kind == outcome_kind::value;
 }
 
 }  // namespace
 
 void wait_owned(task_core& target) {
+  if (target.state.is_complete()) return;
   try {
-    static_cast<void>(wait_blocking(target, {}));
+    if (wait_on_thread(target, {}) == wait_end::completed) return;
   } catch (...) {
-    // What it runs on may be the caller's: it must have ended before the caller unwinds.
-    request_cancel(target, "its get() was given up");
-    const runtime_pin runtime(target);
-    try {
-      while (runtime && !target.state.is_complete()) static_cast<void>(wait_once(context(), target, *runtime, {}, nullptr));
-    } catch (...) {  // would_deadlock: it cannot end while this thread waits
-    }
+    end_owned(target);
+    if (has_value(target)) return;
     throw;
   }
+  end_owned(target);
+  if (!has_value(target))
+    throw_own_cancel();  // a value, of which nobody else knows, is not lost: the request is left to the next wait
 }
 
 bool wait_blocking(task_core& target, const time_limit& limit) {
-  return target.state.is_complete() || wait_on_thread(target, limit);
+  if (target.state.is_complete()) return true;
+  const wait_end ended = wait_on_thread(target, limit);
+  if (ended == wait_end::asked_to_stop) throw_own_cancel();
+  return ended == wait_end::completed;
 }
 
 }  // namespace sheaf::detail

@@ -219,5 +219,62 @@ TEST_P(CondCancelOnPools, MtCond_NotifyAgainstCancel) {
   RecordProperty("first_notified", first_notified);
 }
 
+/// On the only worker, without a spare for it.
+class without_a_spare {
+ public:
+  template <class Main>
+  void run(Main&& main) {
+    runtime_.run(std::forward<Main>(main));
+  }
+
+ private:
+  runtime runtime_{{.workers = 1, .max_spares = 0}};
+};
+
+TEST(CondCancel, AGetThatWouldDeadlockHasTheMutexAgain) {
+  mutex door;
+  condition changed(door);
+  without_a_spare().run([&]() -> coro<> {
+    {
+      guard held = co_await door.scoped_lock();
+      EXPECT_THROW(changed.wait(held).get(), would_deadlock);
+      EXPECT_TRUE(held);
+      EXPECT_TRUE(door.is_locked());
+    }
+    EXPECT_FALSE(door.is_locked());
+    EXPECT_TRUE(door.try_lock());
+    door.unlock();
+  });
+}
+
+/// The mutex went on to another task meanwhile: it is that task's, and the guard is empty.
+TEST(CondCancel, AGetThatWouldDeadlockLeavesAnothersLockAlone) {
+  mutex door;
+  condition changed(door);
+  without_a_spare().run([&]() -> coro<> {
+    const gate leave;
+    std::atomic<int> inside{0};
+    const auto locks = [&]() -> coro<> {
+      const guard mine = co_await door.scoped_lock();
+      EXPECT_EQ(inside.fetch_add(1), 0);
+      co_await leave;
+      inside.fetch_sub(1);
+    };
+    task<> other;
+    {
+      guard held = co_await door.scoped_lock();
+      other = spawn(locks);
+      co_await test::until_parked(other);
+      EXPECT_THROW(changed.wait(held).get(), would_deadlock);
+      EXPECT_FALSE(held);
+    }
+    EXPECT_FALSE(door.try_lock());
+    leave.open();
+    co_await other;
+    while (runtime::current()->tasks().size() > 1) co_await this_task::yield();
+    EXPECT_FALSE(door.is_locked());
+  });
+}
+
 }  // namespace
 }  // namespace sheaf

@@ -13,6 +13,7 @@
 #include <concepts>
 #include <coroutine>
 #include <cstddef>
+#include <memory>
 #include <type_traits>
 #include <utility>
 
@@ -35,7 +36,7 @@ class [[nodiscard("co_await it, or nothing is waited for")]] condition_awaiter f
     suspend(*awaiting.promise().task, awaiting);
   }
   void await_resume();
-  /// On a plain thread with a current runtime. @throws no_runtime, would_deadlock
+  /// On a plain thread with a current runtime. @throws no_runtime, would_deadlock: the guard is empty then unless the wait could be ended
   void get() &&;
 
   detail::cancel_answer on_cancel(detail::task_core& self) noexcept override;
@@ -93,7 +94,7 @@ class condition {
       co_await self.wait(held);
     }
   }
-  static coro<notification> wait_in_task(condition& self, guard& held);
+  static coro<notification> wait_in_task(condition& self, std::shared_ptr<guard> held);
 
   void notify_up_to(std::size_t count, const char* call);
   /// C3. The mutex need not be locked.

@@ -97,7 +97,8 @@ class [[nodiscard("a coro does nothing until it is awaited or spawned")]] coro {
     return detail::coro_awaiter<T>(std::move(*this));
   }
 
-  /// Spawns it on the current runtime and waits on this thread. Throws what it throws; no_runtime outside any.
+  /// Spawns it on the current runtime and waits on this thread. Throws what it throws; no_runtime outside any. In a task that is asked to
+  /// stop meanwhile, it is asked too and waited for: a value that it gives all the same is returned, the request left to the next wait.
   T get() &&;
 
  private:
