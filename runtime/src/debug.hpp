@@ -9,6 +9,15 @@
 
 namespace sheaf::detail {
 
+/// Tells the user something by the way: without memory, or with stderr closed, it goes untold.
+template <class Tell>
+void as_a_courtesy(Tell tell) noexcept {
+  try {
+    tell();
+  } catch (...) {
+  }
+}
+
 /// `caller` starts a task whose coroutine has reference parameters. Silent without the option.
 [[gnu::cold, gnu::noinline]] void report_borrowing(task_core& task, const char* caller) noexcept;
 

@@ -13,6 +13,7 @@ void start_done_callback(task_core& callback, done_callback_base& self) {
     discard_unstarted(callback);
     throw runtime_closed("task::on_done");
   }
+  const runtime_visit visit(*runtime);  // from its start to its registration
   self.self_ = &callback;
   callback.started = true;  // D2
   callback.awaiting = &self;
@@ -21,14 +22,14 @@ void start_done_callback(task_core& callback, done_callback_base& self) {
 }
 
 bool remove_done_callback(task_core& target, task_core& callback) noexcept {
-  if (!callback.state.mark_observed()) return false;
+  if (!callback.state.mark_decided()) return false;
   // It must not stay until the end of a long task. The node is in the list, or the list is closed and the node not looked at (D3).
   auto* const self = static_cast<done_callback_base*>(callback.awaiting);
   if (!target.state.is_complete() && target.waiters.remove(*self)) wake_behind(callback);
   return true;
 }
 
-bool done_callback_base::claim() const noexcept { return self_->state.mark_observed(); }
+bool done_callback_base::claim() const noexcept { return self_->state.mark_decided(); }
 
 /// Behind what is runnable already, so that one worker calls them in the order of their registration.
 void done_callback_base::target_ended(waiter_node& node, outcome_kind) noexcept {

@@ -30,6 +30,7 @@ runtime::runtime(runtime_options options) : core_(new detail::runtime_core(*this
 runtime::~runtime() {
   core_->shutdown(core_->options().shutdown_limit, true);
   detail::unregister_runtime(*core_);
+  core_->wait_for_uses();
   core_->drop_reference();
 }
 

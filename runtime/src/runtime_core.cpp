@@ -9,6 +9,7 @@
 #include <sheaf/detail/frame_cache.hpp>
 #include <sheaf/detail/future_core.hpp>
 
+#include "debug.hpp"
 #include "this_thread.hpp"
 #include "waits_for.hpp"
 
@@ -71,8 +72,10 @@ alive_runtime::alive_runtime(const task_core& task) noexcept {
   registry& all = all_runtimes();
   const sync::lock_guard guard(all.lock);
   if (std::ranges::find(all.alive, task.runtime) == all.alive.end()) return;
+  // Another one may live at the same address. A task that is not complete has its own, and a when_all child's parent is such a task.
+  if (task.state.is_complete() && !task.forked && task.ended_on != task.runtime->number()) return;
   core_ = task.runtime;
-  core_->add_reference();
+  core_->enter_use();
 }
 
 void report_unobserved(task_core& task) noexcept {
@@ -82,7 +85,9 @@ void report_unobserved(task_core& task) noexcept {
   if (runtime && runtime->options().on_unobserved_error) {
     runtime->options().on_unobserved_error(name_of(task), error);
   } else {
-    fmt::print(stderr, "sheaf: task {} failed and nobody looked at its error: {}\n", label_and_place_of(task), text_of(error));
+    as_a_courtesy([&] {
+      fmt::print(stderr, "sheaf: task {} failed and nobody looked at its error: {}\n", label_and_place_of(task), text_of(error));
+    });
   }
 }
 
@@ -91,7 +96,7 @@ void report_failed_callback(const runtime_core& runtime, task_core& task) noexce
   if (runtime.options().on_unobserved_error) {
     runtime.options().on_unobserved_error(name_of(task), error);
   } else {
-    fmt::print(stderr, "sheaf: a callback of task '{}' failed: {}\n", name_of(task), text_of(error));
+    as_a_courtesy([&] { fmt::print(stderr, "sheaf: a callback of task '{}' failed: {}\n", name_of(task), text_of(error)); });
   }
 }
 
@@ -100,7 +105,8 @@ void report_unobserved(const std::exception_ptr& error) noexcept {
   if (runtime != nullptr && runtime->options().on_unobserved_error) {
     runtime->options().on_unobserved_error("a promise", error);
   } else {
-    fmt::print(stderr, "sheaf: a promise was given an error and nobody looked at it: {}\n", text_of(error));
+    as_a_courtesy(
+        [&] { fmt::print(stderr, "sheaf: a promise was given an error and nobody looked at it: {}\n", text_of(error)); });
   }
 }
 
@@ -109,6 +115,11 @@ void report_unobserved(const std::exception_ptr& error) noexcept {
 namespace {
 
 void enter_thread(void* core) noexcept { this_thread.runtime = this_thread.owner = static_cast<runtime_core*>(core); }
+
+std::uint64_t next_number() noexcept {
+  static constinit sync::atomic<std::uint64_t> next{1};
+  return next.fetch_add(1, sync::relaxed);
+}
 
 runtime_options checked(runtime_options options) {
   if (options.max_blocking_threads == 0)
@@ -128,6 +139,7 @@ runtime_options checked(runtime_options options) {
 
 runtime_core::runtime_core(runtime& owner, runtime_options options)
     : owner_(&owner),
+      number_(next_number()),
       options_(checked(std::move(options))),
       clock_(options_.clock != nullptr ? &core_of(*options_.clock) : nullptr),
       counts_items_(clock_ != nullptr || options_.executor != nullptr),
@@ -153,6 +165,16 @@ runtime_core::runtime_core(runtime& owner, runtime_options options)
 void runtime_core::drop_claim(std::uint64_t claim) noexcept {
   // order: acq_rel: the last one sees what all others did; peer: the other drops, wait_for_visits().
   if (claims_.fetch_sub(claim, sync::acq_rel) == claim) delete this;
+}
+
+void runtime_core::leave_use() noexcept {
+  // order: acq_rel: what was used comes before ~runtime's return; peers: the other uses, wait_for_uses().
+  if (uses_.fetch_sub(1, sync::acq_rel) == 1) unused_.signal();
+}
+
+void runtime_core::wait_for_uses() noexcept {
+  leave_use();
+  unused_.wait();
 }
 
 void runtime_core::wait_for_visits() noexcept {
@@ -283,7 +305,7 @@ runtime_metrics runtime_core::metrics() const noexcept {
 /// 2. Every live task is asked to stop, once.
 /// 3. Wait until none is live. Past the limit, and only while blocking calls are out, give up waiting: what waits for them stays
 ///    parked, kept alive with this core.
-/// 4. Wait until no foreign thread is in the middle of a call on this core.
+/// 4. Wait until no foreign thread is in the middle of a call on this core; it may have brought one more task.
 /// 5. Timers, blocking threads and workers are joined, in this order: each may post to the later ones, none to the earlier.
 bool runtime_core::shutdown(time_limit limit, bool detach) {
   const sync::lock_guard guard(shutdown_lock_);
@@ -296,12 +318,15 @@ bool runtime_core::shutdown(time_limit limit, bool detach) {
   const sync::nanoseconds deadline = at_once             ? sync::now()
                                      : limit.unlimited() ? sync::k_forever
                                                          : saturating_add(sync::now(), limit.nanoseconds());
-  const bool all_ended = wait_until_drained(deadline, detach);
-  if (!all_ended && !detach) {
-    timed_out_ = true;
-    return false;
-  }
-  if (all_ended) wait_for_visits();
+  bool all_ended = false;
+  do {
+    all_ended = wait_until_drained(deadline, detach);
+    if (!all_ended && !detach) {
+      timed_out_ = true;
+      return false;
+    }
+    if (all_ended) wait_for_visits();
+  } while (all_ended && live_.size() != 0);
   timers_.stop();
   if (!blocking_->shutdown(all_ended ? sync::k_forever : sync::now())) abandon_calls();
   if (native_) {
@@ -351,10 +376,7 @@ bool runtime_core::wait_until_drained(sync::nanoseconds deadline, bool only_call
 }
 
 void runtime_core::name_what_is_left() noexcept {
-  try {
-    fmt::print(stderr, "sheaf: runtime shutdown waits for:\n{}", dump_tasks(live_, milliseconds()));
-  } catch (...) {  // no memory for a courtesy
-  }
+  as_a_courtesy([this] { fmt::print(stderr, "sheaf: runtime shutdown waits for:\n{}", dump_tasks(live_, milliseconds())); });
 }
 
 }  // namespace sheaf::detail

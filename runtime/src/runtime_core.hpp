@@ -31,6 +31,14 @@ class runtime_core {
   /// A reference of a foreign thread for the length of one call; shutdown waits for these before it stops anything.
   void enter_visit() noexcept { claims_.fetch_add(k_visit, sync::relaxed); }
   void leave_visit() noexcept { drop_claim(k_visit); }
+  /// What the runtime's owner gave with the options, its clock and its hooks, is in use; ~runtime waits for these. Role: under the
+  /// registry's lock, registered.
+  void enter_use() noexcept { uses_.fetch_add(1, sync::relaxed); }
+  void leave_use() noexcept;
+  /// Role: ~runtime, unregistered.
+  void wait_for_uses() noexcept;
+  /// Never given twice; not 0.
+  [[nodiscard]] std::uint64_t number() const noexcept { return number_; }
 
   // ---- scheduling: any thread that keeps the core alive ----
   void post(work_item& item) noexcept;
@@ -96,6 +104,7 @@ class runtime_core {
   void abandon_calls() noexcept;
 
   runtime* owner_;
+  const std::uint64_t number_;
   runtime_options options_;
   manual_clock_core* clock_;
   const bool counts_items_;  ///< a manual clock or a foreign executor must know of every item
@@ -117,6 +126,8 @@ class runtime_core {
   sync::parker drained_;
   static constexpr std::uint64_t k_reference = 1, k_visit = k_reference | std::uint64_t{1} << 32;
   sync::atomic<std::uint64_t> claims_{k_reference};  ///< low half: references; high half: those of them that are visits
+  sync::atomic<std::uint32_t> uses_{1};              ///< one is ~runtime's
+  sync::parker unused_;
 };
 
 /// Keeps a runtime that cannot have ended yet from ending under this thread. Free on the runtime's own threads.
@@ -137,14 +148,14 @@ class runtime_visit {
 void register_runtime(runtime_core& core);
 void unregister_runtime(runtime_core& core) noexcept;
 
-/// The runtime that a task was started on, if it has not been destroyed; kept meanwhile.
+/// The runtime that a task was started on, if it has not been destroyed; ~runtime waits meanwhile.
 class alive_runtime {
  public:
   explicit alive_runtime(const task_core& task) noexcept;
   alive_runtime(const alive_runtime&) = delete;
   alive_runtime& operator=(const alive_runtime&) = delete;
   ~alive_runtime() {
-    if (core_ != nullptr) core_->drop_reference();
+    if (core_ != nullptr) core_->leave_use();
   }
   [[nodiscard]] explicit operator bool() const noexcept { return core_ != nullptr; }
   [[nodiscard]] runtime_core* operator->() const noexcept { return core_; }

@@ -300,5 +300,23 @@ TEST_P(OnDoneOnPools, AddedWhileTheRuntimeShutsDown) {
   }
 }
 
+/// A callback is a live task that tasks() lists; somebody who looks at all of them removes none.
+TEST_P(OnDoneOnEvery, GatheringAllTasksLeavesCallbacksInPlace) {
+  run([]() -> coro<> {
+    const gate open;
+    std::atomic<int> calls{0};
+    const task<int> target = spawn(value_at, open, 1);
+    target.on_done([&calls] { calls.fetch_add(1); });
+    std::vector<any_task> others;
+    for (const any_task& each : runtime::current()->tasks()) {
+      if (each != this_task::handle()) others.push_back(each);
+    }
+    EXPECT_EQ(others.size(), 2U);
+    open.open();
+    co_await gather(others);
+    EXPECT_EQ(calls.load(), 1);
+  });
+}
+
 }  // namespace
 }  // namespace sheaf

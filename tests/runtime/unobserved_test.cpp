@@ -1,15 +1,22 @@
 /// A failure that nobody looks at is reported once; one that somebody looked at is not.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <atomic>
+#include <cstdlib>
 #include <exception>
 #include <functional>
 #include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include <sheaf/future.hpp>
+#include <sheaf/on_done.hpp>
 #include <sheaf/runtime.hpp>
 #include <sheaf/this_task.hpp>
 
@@ -226,6 +233,72 @@ TEST(Unobserved, ByDefaultTheReportIsALineOnStderrWithTheTasksName) {
   const std::string text = testing::internal::GetCapturedStderr();
   EXPECT_NE(text.find("'nameless no more'"), std::string::npos) << text;
   EXPECT_NE(text.find("unknown type"), std::string::npos) << text;
+}
+
+/// The hook is the runtime owner's: ~runtime does not return while another thread is in it.
+TEST(Unobserved, TheRuntimesEndWaitsForAHookOnAnotherThread) {
+  const gate in_hook, destroying;
+  std::atomic<bool> hook_ended{false};
+  std::optional<runtime> rt(std::in_place, runtime_options{.workers = 1, .on_unobserved_error = [&](auto, const auto&) {
+                                                             in_hook.open();
+                                                             destroying.wait();
+                                                             for (int i = 0; i < 1000; ++i) std::this_thread::yield();
+                                                             hook_ended.store(true);
+                                                           }});
+  task<> failed = rt->spawn([]() -> void { throw std::runtime_error("lost"); });
+  test::spin_until([&] { return failed.done(); });
+  std::thread drops([&] { failed = {}; });
+  in_hook.wait();
+  destroying.open();
+  rt.reset();
+  EXPECT_TRUE(hook_ended.load());
+  drops.join();
+}
+
+/// A runtime that begins where another one was does not inherit its failures.
+TEST(Unobserved, AnotherRuntimeAtTheSameAddressHearsNothing) {
+  for (int round = 0; round < 20; ++round) {
+    std::vector<std::string> own, others;
+    const auto into = [](std::vector<std::string>& reports) {
+      return runtime_options{.workers = 1, .on_unobserved_error = [&reports](std::string_view name, const std::exception_ptr&) {
+                               reports.emplace_back(name);
+                             }};
+    };
+    task<> failed;
+    {
+      runtime rt(into(own));
+      failed = rt.spawn([]() -> void { throw std::runtime_error("lost"); });
+      test::spin_until([&] { return failed.done(); });
+    }
+    runtime rt(into(others));
+    EXPECT_THROW(failed.on_done([] {}), runtime_closed);
+    testing::internal::CaptureStderr();
+    failed = {};
+    EXPECT_NE(testing::internal::GetCapturedStderr().find("lost"), std::string::npos);
+    EXPECT_TRUE(own.empty());
+    EXPECT_TRUE(others.empty());
+  }
+}
+
+TEST(UnobservedDeathTest, WithoutStderrTheReportGoesUntold) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto reports = [] {
+    close(STDERR_FILENO);
+    {
+      runtime rt({.workers = 1});
+      const auto fails = []() -> void { throw std::runtime_error("lost"); };
+      rt.run([&fails]() -> coro<> {
+        task<> job = spawn(fails);
+        co_await until_complete(job);
+        job.on_done(fails);
+        job = {};
+      });
+      promise<int> broken;
+      broken.set_exception(std::make_exception_ptr(std::runtime_error("lost")));
+    }
+    std::exit(0);
+  };
+  EXPECT_EXIT(reports(), testing::ExitedWithCode(0), "");
 }
 
 }  // namespace

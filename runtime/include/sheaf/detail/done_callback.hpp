@@ -8,7 +8,7 @@
 ///     runnable, a failure of its function is filed like any other.
 /// D2  Cancel requests, which shutdown makes to every live task, do not keep it from running: it counts as started, and stays parked.
 /// D3  Who takes the node off the target's list owes the wake: the completer, or remove().
-/// D4  Whether it is called is decided once, on `observed` of its own word, which has no other meaning there: by its run or by remove().
+/// D4  Whether it is called is decided once, on `decided` of its own word: by its run or by remove().
 ///     Until then it keeps the target's block, so a callback that can be removed belongs to the task whose address was noted with it.
 
 #include <functional>

@@ -58,6 +58,7 @@ class alignas(std::max_align_t) task_core : public work_item {
   sync::atomic<task_extras*> extras{nullptr};
   union {
     sync::atomic<task_core*>* place = nullptr;  ///< constant once started: where the live tasks are kept
+    std::uint64_t ended_on;                     ///< once complete: the number of the runtime
     fork_join* join;                            ///< of a when_all child, which is not kept there
   };
   sync::atomic<std::uint64_t> number{0};     ///< the id; 0: not given yet
