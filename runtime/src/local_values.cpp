@@ -59,7 +59,6 @@ local_value exchange_local(std::uint64_t key, local_value value, const char* cal
   return value;
 }
 
-bool is_running(const void* task) noexcept { return this_thread.task == task; }
-const void* running_task_or_null() noexcept { return this_thread.task; }
+std::uint64_t running_task_id() noexcept { return this_thread.task != nullptr ? id_of(*this_thread.task) : 0; }
 
 }  // namespace sheaf::detail

@@ -65,7 +65,7 @@ class stepper {
   void answer_poke(task_core& task) noexcept {
     bool cancelled = false;
     task_core* next = nullptr;
-    if (task.awaiting->on_cancel(task) == cancel_answer::give_up) {
+    if (ask_awaiter(task) == cancel_answer::give_up) {
       task.state.deliver();
       cancelled = true;
       next = &task;
@@ -146,6 +146,14 @@ class stepper {
     }
   }
 
+  /// Passing a request on may run cancel callbacks of children, user code: not as this task, whose children may be reading its locals.
+  [[nodiscard]] cancel_answer ask_awaiter(task_core& task) noexcept {
+    task_core* const before = std::exchange(context_.task, nullptr);
+    const cancel_answer answer = task.awaiting->on_cancel(task);
+    context_.task = before;
+    return answer;
+  }
+
   /// The step ended in task.awaiting. Returns the task if it is to be resumed at once.
   task_core* suspend(task_core& task, bool& cancelled) noexcept {
     for (;;) {
@@ -158,7 +166,7 @@ class stepper {
           cancelled = true;
           return &task;
         case task_state::end::ask_awaiter:
-          if (task.awaiting->on_cancel(task) == cancel_answer::stay) break;
+          if (ask_awaiter(task) == cancel_answer::stay) break;
           task.state.deliver();
           cancelled = true;
           return &task;
@@ -195,6 +203,7 @@ class stepper {
   task_core* arrive(task_core& child, bool& cancelled) noexcept {
     fork_join& join = *child.join;
     if (child.header().kind != outcome_kind::value) {
+      context_.task = nullptr;  // cancel callbacks of the siblings may run here: not as a task that has ended
       task_core* none = nullptr;
       // order: release publishes the child's outcome to whoever reads the failure; peer: acquire in throw_unless_joined().
       if (join.first_failure.compare_exchange_strong(none, &child, sync::acq_rel, sync::relaxed)) join.cancel_siblings(child);
@@ -272,6 +281,7 @@ class stepper {
   /// A task's work is destroyed and its outcome written. Returns a task that this woke, or null.
   [[gnu::always_inline]] task_core* publish(task_core& task, bool& cancelled) noexcept {
     const bool last = runtime_.live().unlink(task, context_, runtime_.seat_of(context_));
+    task.ended_on = runtime_.number();
     context_.task = nullptr;  // who is told, and the result's destructor, may block this thread: not as a task that has ended
     if (finish(task)) task.ops->destroy_block(task);
     if (last) runtime_.drained();
@@ -365,6 +375,18 @@ void retire_queued_call(task_core& task, runtime_core& runtime) noexcept {
 }
 
 void complete_unlisted(task_core& task) noexcept { task.state.finish_unlisted(task.header().failed()); }
+
+bool run_what_came_in(task_core& task) noexcept {
+  const auto claimed = task.state.claim_runnable();
+  if (claimed == task_state::begin::skip) return false;
+  stepper here(*task.runtime, place::claimed);
+  if (claimed == task_state::begin::ask_awaiter) {
+    here.answer_poke(task);
+  } else {
+    here.run(&task, claimed == task_state::begin::resume_cancelled);
+  }
+  return true;
+}
 
 void release_held(task_core& task) noexcept {
   const runtime_pin runtime(task, runtime_pin::incomplete);

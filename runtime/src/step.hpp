@@ -9,6 +9,9 @@ namespace sheaf::detail {
 /// Runs a task that the caller has claimed, on this stack, up to its first suspension. Children it forks are queued, not run here.
 void run_claimed(task_core& task, bool cancelled) noexcept;
 
+/// Carries out on this stack what has come in for a task that nobody runs, a request, say. False: there is nothing.
+[[nodiscard]] bool run_what_came_in(task_core& task) noexcept;
+
 /// Lets go of a parked task taken by hold_parked(); what came in meanwhile is carried out on the task's runtime.
 void release_held(task_core& task) noexcept;
 

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <typeinfo>
+#include <utility>
 
 #include <sheaf/detail/context.hpp>
 #include <sheaf/errors.hpp>
@@ -126,8 +127,10 @@ task_extras& extras_of(task_core& task) {
 
 void end_extras_of(task_core& task) noexcept {
   task_extras& extras = *find_extras(task);
-  extras.locals.reset();
   if (extras.stop) extras.stop->unregister();
+  // A value's destructor may set others.
+  while (const local_table last = std::exchange(extras.locals, nullptr)) {
+  }
 }
 
 namespace {

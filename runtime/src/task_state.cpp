@@ -17,6 +17,17 @@ task_state::begin task_state::claim_unstarted() noexcept {
   return (before & any_request) != 0 ? begin::resume_cancelled : begin::resume;
 }
 
+task_state::begin task_state::claim_runnable() noexcept {
+  const word before = update([](word w) {
+    if ((w & (complete | running)) != 0) return w;
+    if ((w & woken) != 0) return (w & ~consumed_by_resume) | running;
+    return (w & poke) != 0 ? (w & ~poke) | running : w;
+  });
+  if ((before & (complete | running)) != 0) return begin::skip;
+  if ((before & woken) != 0) return (before & any_request) != 0 ? begin::resume_cancelled : begin::resume;
+  return (before & poke) != 0 ? begin::ask_awaiter : begin::skip;
+}
+
 bool task_state::claim_cancelled() noexcept {
   const auto takes = [](word w) { return (w & (complete | running)) == 0 && (w & woken) != 0 && (w & any_request) != 0; };
   return takes(update([takes](word w) { return takes(w) ? (w & ~consumed_by_resume) | running : w; }));

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -261,6 +262,87 @@ TEST_P(TaskLocalOnEvery, AnUnrunTaskDropsWhatItInherited) {
     child.cancel();
     held.reset();
     co_await test::until_complete(child);
+    EXPECT_EQ(drops.alive(), 0);
+  });
+}
+
+/// What runs within a request is nobody's step: it neither sees nor changes the values of the task that passes the request on.
+TEST_P(TaskLocalOnEvery, ACancelCallbackSeesNoTasksValues) {
+  run([]() -> coro<> {
+    std::atomic<int> calls{0};
+    const gate never, registered;
+    const auto listens = [&calls, never, registered]() -> coro<> {
+      const auto heard = this_task::token().on_cancel([&calls] {
+        EXPECT_FALSE(depth.has_value());
+        EXPECT_THROW(depth.set(2), invalid_state);
+        calls.fetch_add(1);
+      });
+      registered.open();
+      co_await never;
+    };
+    const auto parent = [listens]() -> coro<> {
+      const auto bound = depth.bind(1);
+      co_await when_all(listens(), listens());
+    };
+    const task<> cancelled_parked = spawn(parent);
+    co_await registered;
+    co_await test::until_parked(cancelled_parked);
+    cancelled_parked.cancel();
+    co_await test::until_complete(cancelled_parked);
+    EXPECT_EQ(calls.load() > 0, true);
+    const auto fails = [registered]() -> coro<> {
+      co_await registered;
+      throw std::runtime_error("no");
+    };
+    const auto failing = [listens, fails]() -> coro<> {
+      const auto bound = depth.bind(1);
+      co_await when_all(listens(), fails());
+    };
+    EXPECT_THROW(co_await spawn(failing), std::runtime_error);
+  });
+}
+
+/// Its task's address may be another one's by then.
+TEST_P(TaskLocalOnEvery, ABindingThatOutlivesItsTaskTouchesNobodyElse) {
+  run([]() -> coro<> {
+    std::unique_ptr<local_binding<int>> kept;
+    const auto binds = [&kept]() -> coro<> {
+      struct made {
+        operator local_binding<int>() const { return depth.bind(1); }  // NOLINT(google-explicit-constructor)
+      };
+      kept = std::make_unique<local_binding<int>>(made());
+      co_return;
+    };
+    const auto drops = [&kept]() -> coro<int> {
+      depth.set(7);
+      kept.reset();
+      co_return depth.has_value() ? depth.get() : 0;
+    };
+    for (int round = 0; round < 20; ++round) {
+      co_await spawn(binds);
+      EXPECT_EQ(co_await spawn(drops), 7);
+    }
+  });
+}
+
+/// A value that sets another one in its destructor: that one too goes with the task's work.
+TEST_P(TaskLocalOnEvery, AValueSetWhileValuesGoDoesNotStay) {
+  drop_counter drops;
+  run([&drops]() -> coro<> {
+    static const task_local<std::shared_ptr<drop_counter::payload>> second;
+    struct sets_at_end {
+      drop_counter* counter;
+      ~sets_at_end() { second.set(std::make_shared<drop_counter::payload>(counter->make())); }
+    };
+    const task_local<std::shared_ptr<sets_at_end>> first;
+    const auto job = [&first, &drops]() -> coro<> {
+      auto value = std::make_shared<sets_at_end>(&drops);
+      first.set(std::move(value));
+      co_return;
+    };
+    const task<> done = spawn(job);
+    co_await test::until_complete(done);
+    EXPECT_EQ(drops.drops(), 1);
     EXPECT_EQ(drops.alive(), 0);
   });
 }

@@ -21,8 +21,8 @@ using local_value = std::shared_ptr<const void>;
 [[nodiscard, gnu::noinline]] const void* find_local(std::uint64_t key) noexcept;
 /// Gives the running task another value, null for none, and returns the former one. @throws invalid_state, std::bad_alloc
 [[gnu::noinline]] local_value exchange_local(std::uint64_t key, local_value value, const char* call);
-[[nodiscard, gnu::noinline]] bool is_running(const void* task) noexcept;
-[[nodiscard, gnu::noinline]] const void* running_task_or_null() noexcept;
+/// 0: none runs here.
+[[nodiscard, gnu::noinline]] std::uint64_t running_task_id() noexcept;
 
 }  // namespace detail
 
@@ -42,18 +42,16 @@ class [[nodiscard("the value holds while this object lives")]] local_binding {
   local_binding(const local_binding&) = delete;
   local_binding& operator=(const local_binding&) = delete;
   ~local_binding() {
-    if (detail::is_running(task_)) detail::exchange_local(key_, std::move(former_), "local_binding");
+    if (detail::running_task_id() == task_) detail::exchange_local(key_, std::move(former_), "local_binding");
   }
 
  private:
   friend class task_local<T>;
   local_binding(std::uint64_t key, detail::local_value value)
-      : key_(key),
-        task_(detail::running_task_or_null()),
-        former_(detail::exchange_local(key, std::move(value), "task_local::bind")) {}
+      : key_(key), task_(detail::running_task_id()), former_(detail::exchange_local(key, std::move(value), "task_local::bind")) {}
 
   const std::uint64_t key_;
-  const void* const task_;
+  const std::uint64_t task_;
   detail::local_value former_;
 };
 

@@ -13,7 +13,7 @@
 ///        8 callbacks        cancel callbacks may be registered: a canceller locks them, to record and to claim them in one
 ///        9 fresh            no step has begun
 ///       10 watched          somebody has registered with the waiter list: the completer must close it
-///       11                  free
+///       11 decided          of an on_done callback: it runs, or has been removed
 ///       12..19              cancel requests taken by cancel() and not taken back (saturates)
 ///       20..39              references: tokens, wakers, parents
 ///       40..63              handles: task<T> and any_task
@@ -49,7 +49,7 @@ class task_state {
  public:
   using word = std::uint64_t;
   static constexpr word running = 1, queued = 2, woken = 4, requested = 8, scope_requested = 16, poke = 32, complete = 64,
-                        observed = 128, callbacks = 256, fresh = 512, watched = 1024;
+                        observed = 128, callbacks = 256, fresh = 512, watched = 1024, decided = 2048;
   static constexpr word request_one = word{1} << 12, request_mask = word{0xff} << 12;
   static constexpr word reference_one = word{1} << 20, reference_mask = word{0xfffff} << 20;
   static constexpr word handle_one = word{1} << 40, handle_mask = word{0xffffff} << 40;
@@ -89,6 +89,8 @@ class task_state {
 
   /// A task that has not started is taken although its queue entry stays behind (I2). Role: any thread that may run it.
   [[nodiscard]] begin claim_unstarted() noexcept;
+  /// begin_run() without its entry: whatever has come in for a task that nobody runs is taken likewise.
+  [[nodiscard]] begin claim_runnable() noexcept;
   /// A runnable task with a pending request is taken likewise. True: taken.
   [[nodiscard]] bool claim_cancelled() noexcept;
 
@@ -249,6 +251,8 @@ class task_state {
   [[nodiscard]] bool is_observed() const noexcept { return (word_.load(sync::relaxed) & observed) != 0; }
   /// True: this call was the first.
   bool mark_observed() noexcept { return !is_observed() && (word_.fetch_or(observed, sync::relaxed) & observed) == 0; }
+  /// True: this call was the first.
+  [[nodiscard]] bool mark_decided() noexcept { return (word_.fetch_or(decided, sync::relaxed) & decided) == 0; }
   void mark_callbacks() noexcept {
     // order: seq_cst: set, then the registrar reads the requests; peer: request_cancel(), which reads this bit in the edge that
     // records. One total order on this word decides who sees whom.
