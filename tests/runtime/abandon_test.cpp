@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <sheaf/sheaf.hpp>
 
@@ -165,6 +166,25 @@ TEST_P(AbandonOnEvery, Mt47_ShutdownCountsIt) {
   opens.join();
   EXPECT_TRUE(call.done());  // cancelled, or the call was faster
   EXPECT_EQ(drops.alive(), 0);
+}
+
+/// Who lists the tasks has handles of the call; its result moves on all the same.
+TEST_P(AbandonOnEvery, AMonitorDoesNotKeepAMoveOnlyResult) {
+  run([]() -> coro<> {
+    const gate inside, leave;
+    const auto text = [](gate inside, gate leave) {
+      inside.open();
+      leave.wait();
+      return std::make_unique<std::string>("text");
+    };
+    auto call = spawn_blocking(abandon, text, inside, leave);
+    co_await inside;
+    std::vector<any_task> monitored = runtime::current()->tasks();
+    EXPECT_EQ(monitored.size(), 3U);
+    std::erase(monitored, any_task(call));  // of the call itself, not of the task that waits for it
+    leave.open();
+    EXPECT_EQ(*co_await std::move(call), "text");
+  });
 }
 
 }  // namespace

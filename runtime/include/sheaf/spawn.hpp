@@ -88,6 +88,16 @@ struct plain_start {
   void operator()(task_core& task, const start_options& options) const { start_task(task, runtime, options, caller); }
   void operator()(task_core& task, no_options) const { start_posted(task, runtime, caller); }
 };
+/// For the second of two that are started as one.
+struct structured_start {
+  static constexpr task_state::word initial = task_state::initial_posted;
+  runtime_core& runtime;
+  const char* caller;
+  void operator()(task_core& task, start_options options) const {
+    options.structured = true;
+    start_task(task, runtime, options, caller);
+  }
+};
 struct blocking_start {
   static constexpr task_state::word initial = task_state::initial_held;
   runtime_core& runtime;
@@ -190,7 +200,12 @@ coro<T> observe_from_here(Handle handle) {
     co_await task_of(handle);
   } else {
     static_cast<void>(co_await task_of(handle));
-    co_return take_result<T>(task_access::core(task_of(handle)));
+    task_core& core = task_access::core(task_of(handle));
+    if constexpr (std::is_same_v<Handle, scoped_task<T>>) {
+      co_return move_result<T>(core);  // any other handle is a monitor's, which cannot look at the result
+    } else {
+      co_return take_result<T>(core);
+    }
   }
 }
 
@@ -201,9 +216,10 @@ auto spawn_blocking_on(runtime_core& runtime, const char* caller, First&& first,
     static_assert((!is_reference_wrapper<std::decay_t<Rest>> && ...),
                   "sheaf: an abandoned call may outlive what std::ref refers to; pass its arguments by value");
     const spawn_options options = options_in(rest...);
+    const start_batch both({}, runtime, caller);  // the runtime takes both or none
     scoped_task call(start_given<runs_on::blocking_threads>(start, std::forward<Rest>(rest)...));
     using result = typename std::remove_cvref_t<decltype(*call)>::value_type;
-    return spawn_on(runtime, caller, options, observe_from_here<result>(std::move(call)));
+    return start_given<runs_on::workers>(structured_start{runtime, caller}, options, observe_from_here<result>(std::move(call)));
   } else {
     return start_given<runs_on::blocking_threads>(start, std::forward<First>(first), std::forward<Rest>(rest)...);
   }
@@ -237,7 +253,8 @@ auto spawn(detail::anything, detail::anything = {}, detail::anything = {}, detai
 /// @par Threads       any thread with a current runtime; the call runs on a blocking thread
 /// @par Lifetime      as spawn(). With runtime_options::shutdown_limit a call may outlive its runtime, with the state it uses
 /// @par Cancellation  a call that waits for a thread ends cancelled, unrun; a running one goes on, its token turned on
-/// @throws as spawn(); std::system_error when there is no thread and the system gives none
+/// @throws as spawn(); std::system_error when there is no thread and the system gives none. With `abandon`, without memory for its second
+///         task, the call may have begun: it has been asked to stop then
 /// @par Cost          one block; a wake-up or the start of one thread, unless one is on its way. With `abandon` a second task of the
 ///                    same name, with its turns on a worker
 template <class... Work>

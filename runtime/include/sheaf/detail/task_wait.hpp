@@ -59,6 +59,13 @@ decltype(auto) view_result(task_core& core) {
   }
 }
 
+/// Moves the result out, whoever else has a handle.
+template <class T>
+T move_result(task_core& core) {
+  throw_unless_value(core);
+  return stored<T>::take(slot_of<T>(core).value());
+}
+
 /// Moves the result out through the only handle, copies it through one of several.
 template <class T>
 T take_result(task_core& core) {
@@ -120,8 +127,9 @@ class own_awaiter final : public task_awaiter {
 
 /// Blocks this thread until the task is complete; see task::get(). False: the limit passed first.
 bool wait_blocking(task_core& target, const time_limit& limit);
-/// The same without limit for a task that uses what the caller owns: if the wait is given up (the caller's cancel), the task is asked
-/// to stop and waited for first.
+/// The same without limit for a task of which only the caller knows, and which uses what the caller owns: if the wait is given up (the
+/// caller's cancel), the task is asked to stop and waited for first. If it gives a value all the same, that is what counts. Not complete
+/// afterwards: this threw would_deadlock, and the task cannot end before this thread goes on.
 void wait_owned(task_core& target);
 
 }  // namespace sheaf::detail
