@@ -340,26 +340,5 @@ TEST_P(RaceOnEvery, ACancelledCandidateIsNoSuccess) {
   });
 }
 
-/// The time between two starts is no cancel of the racing task: whoever listens to that hears nothing.
-TEST_P(RaceOnEvery, TheStaggerIsHeardByNoCancelCallback) {
-  run([]() -> coro<> {
-    std::atomic<int> heard{0};
-    const auto main = [&heard]() -> coro<int> {
-      const cancel_token mine = this_task::token();
-      const auto early = mine.on_cancel([&heard] { heard.fetch_add(1); });
-      const auto listens = [&heard, mine]() -> coro<int> {
-        const auto late = mine.on_cancel([&heard] { heard.fetch_add(1); });
-        EXPECT_FALSE(mine.requested());
-        co_await sleep_for(10s);
-        co_return 1;
-      };
-      const first_success_options options{.stagger = 1s};
-      co_return co_await first_success(options, listens, [] { return 2; });
-    };
-    EXPECT_EQ(co_await spawn(main), 2);
-    EXPECT_EQ(heard.load(), 0);
-  });
-}
-
 }  // namespace
 }  // namespace sheaf

@@ -581,42 +581,5 @@ TEST_P(TimeoutOnPools, Mt30_TheDeadlineNeverHitsCodeAfterTheScope) {
   }
 }
 
-// ---- what hears of a scope's request ---------------------------------------------------------------------------------------------
-
-/// The deadline is the scope's own: cancel callbacks and stop tokens from before it hear of a cancel of the task alone, and they do.
-TEST_P(TimeoutOnEvery, ACallbackFromOutsideHearsNothingOfADeadline) {
-  run([]() -> coro<> {
-    std::atomic<int> outside{0}, inside{0};
-    const gate never;
-    const auto waits = [](gate never) -> coro<> { co_await never; };
-    const auto main = [&]() -> coro<> {
-      const cancel_token mine = this_task::token();
-      const auto early = mine.on_cancel([&outside] { outside.fetch_add(1); });
-      const task<> linked_outside = spawn(spawn_options{.stop = mine}, waits, never);
-      const auto body = [&](timeout_scope&) -> coro<> {
-        const auto late = mine.on_cancel([&inside] { inside.fetch_add(1); });
-        const task<> linked_inside = spawn(spawn_options{.stop = mine}, waits, never);
-        try {
-          co_await sleep_for(1h);
-        } catch (const cancelled&) {
-        }
-        co_await until_complete(linked_inside);
-        EXPECT_TRUE(linked_inside.cancelled());
-      };
-      co_await with_timeout(1s, body);
-      EXPECT_EQ(inside.load(), 1);
-      EXPECT_EQ(outside.load(), 0);
-      co_await test::yield_times(3);
-      EXPECT_FALSE(linked_outside.done());
-      this_task::handle().cancel();
-      EXPECT_EQ(outside.load(), 1);
-      EXPECT_EQ(inside.load(), 1);
-      this_task::uncancel();
-      co_await until_complete(linked_outside);
-    };
-    co_await spawn(main);
-  });
-}
-
 }  // namespace
 }  // namespace sheaf
