@@ -138,6 +138,30 @@ void group_add_against_abort() {
   t.get();
 }
 
+/// Once the last item is in somebody's hand, nothing is unfinished: the other consumer gets the end.
+void limit_against_the_last_item() {
+  runtime rt({.workers = 1});
+  int items = 0, timeouts = 0;
+  rt.run([&]() -> coro<> {
+    const auto ends_then = []() -> coro<int> { co_return co_await sleep_for(1ms, 1); };
+    const task<int> child = spawn(ends_then);
+    const std::vector<task<int>> children(1, child);
+    auto stream = as_completed(children, 1ms);
+    const auto takes = [&]() -> coro<> {
+      try {
+        if (co_await stream.next()) ++items;
+      } catch (const timeout_error&) {
+        ++timeouts;
+      }
+    };
+    const task<> first = spawn(takes), second = spawn(takes);
+    co_await first;
+    co_await second;
+    co_await child;
+  });
+  check(items + timeouts == 1, "the item or the timeout");
+}
+
 void race_of_two() {
   runtime rt({.workers = 2});
   check(rt.run([]() -> coro<int> { co_return co_await race(value(1), value(1)); }) == 1, "a winner");
@@ -208,6 +232,7 @@ const std::array k_scenarios{
     scenario{"gather.ended_against_cancel", gather_ended_against_cancel, {.preemptions = 1, .random_runs = 3000}},
     scenario{"completion_queue.poll_against_consumer", poll_against_consumer, {.preemptions = 1, .random_runs = 3000}},
     scenario{"task_group.add_against_abort", group_add_against_abort, {.preemptions = 1, .random_runs = 3000}},
+    scenario{"as_completed.limit_against_the_last", limit_against_the_last_item, {.preemptions = 1, .random_runs = 3000}},
     scenario{"race.of_two", race_of_two, {.preemptions = 1, .random_runs = 3000}},
     scenario{"race.staggered", race_staggered, {.preemptions = 1, .random_runs = 3000}},
     scenario{"wait_for.against_end", wait_for_against_end, {.preemptions = 2, .random_runs = 2000}},
