@@ -214,8 +214,8 @@ void wait_owned(task_core& target) {
     throw;
   }
   end_owned(target);
-  if (!has_value(target))
-    throw_own_cancel();  // a value, of which nobody else knows, is not lost: the request is left to the next wait
+  // A value, of which nobody else knows, is not lost: the request is left to the next wait.
+  if (!has_value(target)) throw_own_cancel();
 }
 
 bool wait_blocking(task_core& target, const time_limit& limit) {
