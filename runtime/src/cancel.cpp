@@ -91,10 +91,10 @@ void cancel_callback_base::attach(task_core& task, runs_at_once_if what) {
   task.state.mark_callbacks();
   // Registered, then looked; a canceller records, then looks for callbacks: at least one of the two sees the other.
   if (!task.state.cancel_pending() && (what != runs_at_once_if::requested || task.state.requests() == 0)) return;
-  bool mine = false;  // else a canceller was faster (C3)
+  bool mine = false;  // else a canceller has come to it (C3)
   {
     const sync::lock_guard guard(extras.lock);
-    mine = is_linked() && claimed_by_ == nullptr;
+    mine = is_linked();
     if (mine) unlink();
   }
   if (mine) {

@@ -13,7 +13,6 @@ void start_done_callback(task_core& callback, done_callback_base& self) {
     discard_unstarted(callback);
     throw runtime_closed("task::on_done");
   }
-  const runtime_visit visit(*runtime);  // from its start to its registration
   self.self_ = &callback;
   callback.started = true;  // D2
   callback.awaiting = &self;

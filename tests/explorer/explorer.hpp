@@ -28,6 +28,7 @@ namespace explorer {
 struct options {
   unsigned preemptions = 2;
   bool late_stores = false;
+  bool early_time = false;        ///< time may pass although somebody could move, as if all were slow; costs a preemption
   std::uint64_t runs = 200'000;   ///< at most, and
   double seconds = 20;            ///< for at most this long
   std::uint64_t steps = 20'000;   ///< of one run; more is a failure

@@ -69,6 +69,13 @@ class schedule {
     }
   }
 
+  /// The same for what would not do half of the time: yes costs a preemption.
+  bool choose_rarely() {
+    constexpr unsigned k_one_of = 100;
+    if (mode_ == mode::random) return note(random_() % k_one_of == 0 ? 1 : 0) != 0;
+    return choose(true);
+  }
+
   /// To the next run of the walk. False: there is none.
   bool next() {
     while (!path_.empty() && path_.back().chosen + 1 == path_.back().options) path_.pop_back();

@@ -66,6 +66,10 @@ bool world::can_move(const actor& each) const {
 
 void world::switch_from(bool may_stay) {
   actor& before = *self;
+  if (actor* const late = how_->early_time ? first_in_time() : nullptr; late != nullptr && followed(schedule_.choose_rarely())) {
+    let_time_pass(*late);
+    return move_on(before, *late);
+  }
   do {
     able_.clear();
     if (may_stay) able_.push_back(before.id);
@@ -74,7 +78,10 @@ void world::switch_from(bool may_stay) {
     }
   } while (able_.empty() && somebody_can_be_moved());
   const std::size_t chosen = followed(schedule_.choose_actor(able_, may_stay, [this] { return fingerprint(); }));
-  actor& next = *active_[able_[chosen]];
+  move_on(before, *active_[able_[chosen]]);
+}
+
+void world::move_on(actor& before, actor& next) {
   next.now = actor::state::ready;
   next.deadline = k_never;
   if (&next == &before) return;
@@ -91,16 +98,25 @@ bool world::somebody_can_be_moved() {
     if (++rounds_of_spinning_ > k_rounds) fail("no end: everybody spins");
     return true;
   }
+  actor* const first = first_in_time();
+  if (first == nullptr) fail("nobody can move");
+  let_time_pass(*first);
+  return true;
+}
+
+actor* world::first_in_time() const {
   actor* first = nullptr;
   for (actor* const each : active_) {
     if (each->now != actor::state::waiting || each->deadline == k_never) continue;
     if (first == nullptr || each->deadline < first->deadline) first = each;
   }
-  if (first == nullptr) fail("nobody can move");
-  clock_ = first->deadline;
-  first->now = actor::state::ready;
-  first->history = mix(first->history, static_cast<std::uint64_t>(clock_));
-  return true;
+  return first;
+}
+
+void world::let_time_pass(actor& until) {
+  clock_ = until.deadline;
+  until.now = actor::state::ready;
+  until.history = mix(until.history, static_cast<std::uint64_t>(clock_));
 }
 
 std::uint64_t world::fingerprint() const {
@@ -171,6 +187,7 @@ void world::run_once(const std::function<void()>& scenario) {
   clock_ = 0;
   steps_ = 0;
   rounds_of_spinning_ = 0;
+  ++runs_;
   schedule_.begin_run();
   actor& main = activate([](void* what) noexcept { (*static_cast<const std::function<void()>*>(what))(); },
                          const_cast<std::function<void()>*>(&scenario));
@@ -200,7 +217,9 @@ constexpr const char* k_words[] = {"load", "store", "update", "lock",  "unlock",
 }  // namespace
 
 void world::print_failure(std::string_view what) {
-  std::printf("FAILED %.*s: %.*s\n", static_cast<int>(name_.size()), name_.data(), static_cast<int>(what.size()), what.data());
+  std::printf("FAILED %.*s: %.*s, in run %llu, %llu steps, %zu choices\n", static_cast<int>(name_.size()), name_.data(),
+              static_cast<int>(what.size()), what.data(), static_cast<unsigned long long>(runs_),
+              static_cast<unsigned long long>(steps_), schedule_.made().size());
   print_trace();
 }
 

@@ -209,8 +209,12 @@ class world {
   }
   /// Somebody moves on; this returns when it is this actor again, and never for one that has ended.
   void switch_from(bool may_stay);
+  static void move_on(actor& before, actor& next);
   /// Those who spin go on, but not for ever; else time does.
   bool somebody_can_be_moved();
+  /// Of those who wait with a deadline, or null.
+  [[nodiscard]] actor* first_in_time() const;
+  void let_time_pass(actor& until);
   [[nodiscard]] std::uint64_t fingerprint() const;
 
   /// What others keep back of `where` may become visible now, with what must not come after it.
@@ -248,7 +252,8 @@ class world {
   std::vector<step_note> notes_;
   std::vector<late_store> static_values_;  ///< as they were before this run
   std::int64_t clock_ = 0;
-  std::uint64_t steps_ = 0;
+  std::uint64_t runs_ = 0;
+  std::uint64_t steps_ = 0;  ///< of this run
   unsigned rounds_of_spinning_ = 0;
   baton over_;
 };

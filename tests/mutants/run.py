@@ -21,31 +21,8 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-
-
-class mutant:
-    def __init__(self, number, block):
-        self.number = number
-        self.file, *changes = block.splitlines()
-        self.old = [line[2:] for line in changes if line.startswith("- ")]
-        self.new = [line[2:] for line in changes if line.startswith("+ ")]
-
-    def __str__(self):
-        return f"{self.number:2} {self.file}: {self.old[0].strip()}"
-
-    def apply(self, text):
-        """Lines are found whatever their indentation."""
-        pattern = re.compile(r"\n[ \t]*".join(re.escape(line) for line in self.old))
-        found = pattern.findall(text)
-        if len(found) != 1:
-            sys.exit(f"mutant {self}: its text is there {len(found)} times")
-        return pattern.sub(lambda _: "\n".join(self.new), text)
-
-
-def mutants():
-    text = (HERE / "mutants.txt").read_text()
-    blocks = re.split(r"\n\s*\n", "\n".join(line for line in text.splitlines() if not line.startswith("#")).strip())
-    return [mutant(number, block.strip()) for number, block in enumerate(blocks, 1)]
+sys.path.insert(0, str(HERE.parent / "support"))
+import changes  # noqa: E402
 
 
 def copy_tree(tree):
@@ -117,7 +94,7 @@ def main():
     chosen = {int(each) for each in given.only.split(",") if each}
     tree, folder = given.build.resolve() / "tree", given.build.resolve() / "release"
     copy_tree(tree)
-    every = mutants()
+    every = changes.read(HERE / "mutants.txt")
     for each in every:
         each.apply((tree / each.file).read_text())
     subprocess.run(["cmake", "--preset", "release", "-B", str(folder)], cwd=tree, stdout=subprocess.DEVNULL, check=True)

@@ -5,6 +5,7 @@
 #include <stop_token>
 #include <utility>
 
+#include <sheaf/detail/cancel_scope.hpp>
 #include <sheaf/sheaf.hpp>
 
 #include "explorer/scenarios/scenarios.hpp"
@@ -145,6 +146,28 @@ void event_against_cancel() {
             [&] { second.get(); }});
 }
 
+/// What a scope asked for is taken back when it closes, delivered or not: the next wait is not hit.
+void fire_against_close() {
+  runtime rt({.workers = 1});
+  sheaf::detail::cancel_scope scope;
+  sheaf::detail::sync::atomic<bool> opened{false};
+  const task<> t = rt.spawn([&]() -> coro<> {
+    scope.open(*co_await sheaf::detail::this_core());
+    opened.store(true, std::memory_order_release);
+    try {
+      co_await this_task::yield();
+    } catch (const cancelled&) {
+    }
+    static_cast<void>(scope.close());
+    co_await this_task::yield();
+  });
+  together({[&] {
+    while (!opened.load(std::memory_order_acquire)) pause();
+    static_cast<void>(scope.fire());
+  }});
+  t.get();
+}
+
 /// Who has passed may destroy the event at once.
 void event_destroyed_by_who_passed() {
   runtime rt({.workers = 1});
@@ -180,8 +203,9 @@ void future_against_cancel() {
 const std::array k_scenarios{
     scenario{"callback.against_request", callback_against_request, {.preemptions = 2, .random_runs = 2000}},
     scenario{"callback.two_requests", two_requests_one_callback, {.preemptions = 1, .random_runs = 2000}},
-    scenario{"timeout.against_body", timeout_against_body, {.preemptions = 2, .random_runs = 2000}},
-    scenario{"timer.sleep_against_cancel", sleep_against_cancel, {.preemptions = 2, .random_runs = 2000}},
+    scenario{"scope.fire_against_close", fire_against_close, {.preemptions = 2, .random_runs = 2000}},
+    scenario{"timeout.against_body", timeout_against_body, {.preemptions = 2, .early_time = true, .random_runs = 2000}},
+    scenario{"timer.sleep_against_cancel", sleep_against_cancel, {.preemptions = 2, .early_time = true, .random_runs = 2000}},
     scenario{"stop_token.against_spawn", stop_token_against_spawn, {.preemptions = 2, .random_runs = 2000}},
     scenario{"semaphore.grant_against_cancel", grant_against_cancel, {.preemptions = 1, .random_runs = 2000}},
     scenario{"queue.item_against_cancel", item_against_cancel, {.preemptions = 1, .random_runs = 2000}},

@@ -77,7 +77,7 @@ void gather_ended_against_cancel() {
   const task<int> one = rt.spawn(value, 1), two = rt.spawn(value, 2);
   const task<std::tuple<int, int>> all = rt.run([&]() -> coro<task<std::tuple<int, int>>> { co_return gather(one, two); });
   together({[&] {
-    while (!one.done() || !two.done()) sheaf::detail::sync::spin_pause();
+    while (!one.done() || !two.done()) pause();
     all.cancel();
   }});
   check(all.get() == std::tuple(1, 2), "the values");
@@ -100,13 +100,13 @@ void poll_against_consumer() {
     using state = sheaf::detail::task_state;
     const state& word = sheaf::detail::task_access::core(waits).state;
     while ((word.snapshot() & (state::running | state::queued | state::woken | state::complete | state::fresh)) != 0) {
-      sheaf::detail::sync::spin_pause();
+      pause();
       co_await this_task::yield();
     }
     open.set();
     while (!waits.done()) {
       polled = polled || done.try_next().has_value();
-      sheaf::detail::sync::spin_pause();
+      pause();
       co_await this_task::yield();
     }
     check(waits.result(), "served");
@@ -234,7 +234,7 @@ const std::array k_scenarios{
     scenario{"task_group.add_against_abort", group_add_against_abort, {.preemptions = 1, .random_runs = 3000}},
     scenario{"as_completed.limit_against_the_last", limit_against_the_last_item, {.preemptions = 1, .random_runs = 3000}},
     scenario{"race.of_two", race_of_two, {.preemptions = 1, .random_runs = 3000}},
-    scenario{"race.staggered", race_staggered, {.preemptions = 1, .random_runs = 3000}},
+    scenario{"race.staggered", race_staggered, {.preemptions = 2, .early_time = true, .random_runs = 3000}},
     scenario{"wait_for.against_end", wait_for_against_end, {.preemptions = 2, .random_runs = 2000}},
     scenario{"on_done.against_end", on_done_against_end, {.preemptions = 2, .random_runs = 2000}},
     scenario{"blocking.against_shutdown", blocking_against_shutdown, {.preemptions = 1, .random_runs = 2000}},

@@ -124,8 +124,10 @@ inline void heavy_barrier() noexcept {
   explorer::drain_all();
 }
 
-inline void spin_pause() noexcept { explorer::pause(); }
-inline void yield_thread() noexcept { explorer::pause(); }
+/// Of loops that end by themselves: a while of no time. Who has waited long enough is not known to be waiting for anybody.
+inline void spin_pause() noexcept {}
+inline void yield_thread() noexcept {}
+/// Of loops that another thread ends.
 inline void spin_wait(unsigned) noexcept { explorer::pause(); }
 
 /// One operation each: how a lock is made is not what is explored here.
