@@ -149,7 +149,8 @@ void limit_against_the_last_item() {
     auto stream = as_completed(children, 1ms);
     const auto takes = [&]() -> coro<> {
       try {
-        if (co_await stream.next()) ++items;
+        const std::optional<task<int>> next = co_await stream.next();
+        if (next) ++items;
       } catch (const timeout_error&) {
         ++timeouts;
       }
