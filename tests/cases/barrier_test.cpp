@@ -399,5 +399,27 @@ TEST_P(BarrierOnPools, MtBarrier_AbortAgainstTheLastParty) {
   RecordProperty("broken", broken);
 }
 
+/// As many as are needed have come while those of the last round were still leaving: the last of these lets them pass.
+TEST_P(BarrierOnEvery, WhoComesWhileOthersLeavePassesWhenTheyHaveLeft) {
+  run([]() -> coro<> {
+    barrier two(2);
+    const auto waits = [&two]() -> coro<> { co_await two.wait(); };
+    const spawn_options eager{.eager = true};
+    const auto brings_two = [&two, &waits, &eager]() -> coro<> {
+      co_await two.wait();
+      // On one worker, before the one that came first has run.
+      const task<> third = spawn(eager, waits), fourth = spawn(eager, waits);
+      co_await third;
+      co_await fourth;
+    };
+    const task<> first = spawn(waits);
+    co_await until_parked(first);
+    const task<> second = spawn(brings_two);
+    co_await second;
+    co_await first;
+    EXPECT_EQ(two.waiting(), 0U);
+  });
+}
+
 }  // namespace
 }  // namespace sheaf

@@ -83,7 +83,8 @@ def explore(build, planted):
     with tempfile.TemporaryDirectory(prefix="planted-") as folder:
         program = build.make(planted, pathlib.Path(folder))
         try:
-            result = subprocess.run([program, *planted.words], capture_output=True, text=True, errors="replace", timeout=PATIENCE, check=False)
+            command = [program, *planted.words, "--seconds", str(PATIENCE // 2)]
+            result = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=PATIENCE, check=False)
         except subprocess.TimeoutExpired:
             return None
     found = re.search(r"^FAILED (.*)$", result.stdout, re.M)
