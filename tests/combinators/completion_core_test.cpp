@@ -160,6 +160,23 @@ TEST_P(CompletionOnEvery, ASetThatPolledMayGoBeforeItsTasksTellTheirWaiters) {
   }
 }
 
+/// publish outcome | poll | tell waiters: a node of its own, which goes when it is popped, is not ready before its push.
+TEST_P(CompletionOnEvery, APollLeavesANodeOutsideTheArrayToItsPush) {
+  half_completed half(clock(), value_at);
+  run([&]() -> coro<> {
+    const detail::completion_owner core(detail::completion_core::make(0));
+    detail::task_core& child = detail::task_access::core(half.child());
+    child.state.add_handle();
+    core->add(child);
+    half.complete();
+    const wait_options at_once{.timeout = 0s, .return_when = first_completed};
+    co_await detail::set_wait(core.get(), at_once);
+    EXPECT_EQ(core->ready(), 0U);
+    half.hand_over();
+    EXPECT_EQ(core->ready(), 1U);
+  });
+}
+
 /// drop the stream | the last child tells its waiters: what the stream held of the others goes with it, not with that child.
 TEST_P(CompletionOnEvery, AStreamLetsGoOfReadyTasksAtOnce) {
   test::drop_counter drops;
