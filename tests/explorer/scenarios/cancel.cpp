@@ -2,7 +2,6 @@
 #include <array>
 #include <atomic>
 #include <memory>
-#include <stop_token>
 #include <utility>
 
 #include <sheaf/detail/cancel_scope.hpp>
@@ -74,18 +73,21 @@ void sleep_against_cancel() {
   wait_out(t);
 }
 
+/// A token of a task: what std::stop_token blocks in is not explored.
 void stop_token_against_spawn() {
   runtime rt({.workers = 1});
-  std::stop_source source;
+  const auto sleeps = []() -> coro<> {
+    for (;;) co_await sleep_for(1h);
+  };
+  const task<> source = rt.spawn(sleeps);
   task<> t;
-  together({[&] { source.request_stop(); },
+  together({[&] { source.cancel(); },
             [&] {
-              const std::stop_token token = source.get_token();
-              t = rt.spawn(spawn_options{.stop = token}, []() -> coro<> {
-                for (;;) co_await sleep_for(1h);
-              });
+              const cancel_token token(sheaf::detail::task_access::core(source));
+              t = rt.spawn(spawn_options{.stop = token}, sleeps);
             }});
   wait_out(t);
+  wait_out(source);
   check(t.cancelled(), "asked to stop");
 }
 
