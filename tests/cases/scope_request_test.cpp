@@ -61,7 +61,7 @@ TEST_P(ScopeRequestOnEvery, TheStaggerIsHeardByNoCancelCallback) {
     const auto main = [&heard]() -> coro<int> {
       const cancel_token mine = this_task::token();
       const auto early = mine.on_cancel([&heard] { heard.fetch_add(1); });
-      const auto listens = [&heard, mine]() -> coro<int> {
+      const auto listens = [&heard, &mine]() -> coro<int> {
         const auto late = mine.on_cancel([&heard] { heard.fetch_add(1); });
         EXPECT_FALSE(mine.requested());
         co_await sleep_for(10s);
