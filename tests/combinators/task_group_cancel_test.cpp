@@ -578,6 +578,8 @@ TEST_P(GroupCancelOnEvery, AnAbortAsksEachChildOnce) {
     };
     const task<> parent = spawn(with_task_group(body));
     co_await until_parked(parent);
+    const auto stays_parked = [&leave] { return leave.parked() == 1; };
+    co_await test::until(stays_parked);
     fails.open();
     const auto was_heard = [&heard] { return heard.load() != 0; };
     co_await test::until(was_heard);
