@@ -374,7 +374,10 @@ void retire_queued_call(task_core& task, runtime_core& runtime) noexcept {
   runtime.post(*entry);
 }
 
-void complete_unlisted(task_core& task) noexcept { task.state.finish_unlisted(task.header().failed()); }
+void complete_unlisted(task_core& task) noexcept {
+  task.ended_on = task.runtime->number();
+  task.state.finish_unlisted(task.header().failed());
+}
 
 bool run_what_came_in(task_core& task) noexcept {
   const auto claimed = task.state.claim_runnable();

@@ -318,5 +318,25 @@ TEST_P(OnDoneOnEvery, GatheringAllTasksLeavesCallbacksInPlace) {
   });
 }
 
+/// A task that was complete when it was made, and so never started, belongs to its runtime as any other.
+TEST_P(OnDoneOnEvery, AGatherOfWhatHasEndedCallsToo) {
+  test::unobserved_errors errors;
+  start(errors.options());
+  run([]() -> coro<> {
+    std::atomic<int> sum{0};
+    const task<int> ended = spawn([] { return 5; });
+    const task<int> failed = spawn([]() -> int { throw std::runtime_error("lost"); });
+    co_await until_complete(ended);
+    co_await until_complete(failed);
+    const auto all = gather(ended, ended);
+    EXPECT_TRUE(all.done());
+    all.on_done([&sum](const auto& both) { sum.fetch_add(std::get<0>(both.result()) + std::get<1>(both.result())); });
+    co_await until_alone();
+    EXPECT_EQ(sum.load(), 10);
+    static_cast<void>(gather(ended, failed));
+  });
+  EXPECT_EQ(errors.count(), 1);
+}
+
 }  // namespace
 }  // namespace sheaf

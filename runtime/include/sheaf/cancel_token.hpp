@@ -129,7 +129,8 @@ class cancel_token {
     if (requested()) detail::throw_cancelled(*task_);
   }
   /// Runs `callback()` once when the task is asked to stop: on the cancelling thread, or before this returns if it has been. It must
-  /// not throw. The registration is removed when the returned object goes. @throws std::bad_alloc
+  /// not throw. A deadline or a failing group of the task asks only what was registered since its scope was opened. The registration is
+  /// removed when the returned object goes. @throws std::bad_alloc
   template <class F>
     requires std::is_invocable_v<std::decay_t<F>&&>
   [[nodiscard]] cancel_registration<std::decay_t<F>> on_cancel(F&& callback) const {

@@ -34,8 +34,8 @@ class stop_ref {
 ///
 /// @par Threads       made and destroyed on any thread; get_token() on any
 /// @par Lifetime      keeps the task's block alive. The tokens may outlive it; after its end they are not requested any more
-/// @par Cancellation  stop callbacks run on the cancelling thread. As of any cancel callback, the request of a scope counts too: of a
-///                    deadline, of a failing group. A request that is taken back stays requested here
+/// @par Cancellation  stop callbacks run on the cancelling thread. As of any cancel callback, the request of a scope that it was made
+///                    in counts too: of a deadline, of a failing group. A request that is taken back stays requested here
 /// @throws std::bad_alloc
 /// @par Cost          one allocation for the stop state; a registration on the token
 class linked_stop_source {

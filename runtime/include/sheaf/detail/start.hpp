@@ -71,7 +71,7 @@ void discard_unstarted(task_core& core) noexcept;
 void post_to(runtime_core& runtime, work_item& item) noexcept;
 void posted_done(runtime_core& runtime) noexcept;
 
-/// The outcome of a task that was never started is there: its creator has written it and destroyed the work.
+/// The outcome of a task that was never started is there: its creator has written it, and the runtime, and destroyed the work.
 void complete_unlisted(task_core& core) noexcept;
 
 /// The queue entry of every task.
