@@ -496,5 +496,36 @@ TEST_P(GroupFailureOnPools, Mt33_AddingFromManyChildrenWhileTheAbortBegins) {
   });
 }
 
+/// The group's own request, which interrupts its parent's join, is not passed on: the children have been asked.
+TEST_P(GroupFailureOnEvery, AnAbortAsksEachChildOnce) {
+  run([]() -> coro<> {
+    const gate fails, leave;
+    std::atomic<int> heard{0};
+    unsigned requests = 0;
+    const auto body = [&](task_group& group) -> coro<> {
+      group.spawn(boom_at(fails, 1));
+      const auto stays = [&heard, &requests, leave]() -> coro<> {
+        co_await test::pass_stubbornly(leave, &heard);
+        requests = this_task::cancelling();
+      };
+      group.spawn(stays);
+      co_return;
+    };
+    const task<> parent = spawn(with_task_group(body));
+    co_await until_parked(parent);
+    const auto stays_parked = [&leave] { return leave.parked() == 1; };
+    co_await test::until(stays_parked);
+    fails.open();
+    const auto was_heard = [&heard] { return heard.load() != 0; };
+    co_await test::until(was_heard);
+    co_await test::yield_times(10);
+    co_await until_parked(parent);
+    leave.open();
+    co_await until_complete(parent);
+    EXPECT_EQ(requests, 1U);
+    EXPECT_NE(parent.exception(), nullptr);
+  });
+}
+
 }  // namespace
 }  // namespace sheaf
