@@ -8,6 +8,8 @@
 #include <csignal>
 
 #include "explorer/hooks.hpp"
+#include "explorer/sites.hpp"
+#include "explorer/thread_sanitizer.hpp"
 #include "explorer/world.hpp"
 
 extern "C" void __sanitizer_set_death_callback(void (*)(void)) __attribute__((weak));
@@ -17,6 +19,7 @@ namespace explorer {
 namespace {
 
 world* the_world = nullptr;
+site_table the_sites;
 
 void died_of_signal(int signal) {
   std::signal(signal, SIG_DFL);
@@ -39,9 +42,11 @@ report explore(std::string_view name, const std::function<void()>& scenario, con
     return true;
   }();
   static_cast<void>(prepared);
+  options possible = how;
+  possible.late_stores = how.late_stores && !looks_for_races();
   world here;
   the_world = &here;
-  const report told = here.explore(name, scenario, how);
+  const report told = here.explore(name, scenario, possible);
   the_world = nullptr;
   return told;
 }
@@ -51,56 +56,94 @@ void check(bool holds, std::string_view what) {
 }
 void set_thread_reset(void (*reset)()) noexcept { reset_thread = reset; }
 
+void weaken(const operation_site& site) { the_sites.weaken(site); }
+void count_sites() { the_sites.count(); }
+std::vector<operation_site> sites() { return the_sites.all(); }
+bool looks_for_races() noexcept { return thread_sanitizer::is_here(); }
+
+std::memory_order order_at(const std::source_location& site, operation kind, std::memory_order own) noexcept {
+  if (self == nullptr || the_sites.idle()) return own;
+  const thread_sanitizer::unseen here;
+  return the_sites.order_at(site, kind, own);
+}
+
+namespace {
+
+/// What the explored thread asks for, out of ThreadSanitizer's sight.
+template <class Ask>
+auto unseen(Ask ask) noexcept {
+  const thread_sanitizer::unseen here;
+  return ask(*the_world);
+}
+
+}  // namespace
+
 void point(operation kind, const void* where) noexcept {
-  if (self != nullptr) the_world->point(kind, where);
+  if (self != nullptr) unseen([=](world& in) { in.point(kind, where); });
 }
 void has_read(const void* where) noexcept {
-  if (self != nullptr) the_world->has_read(where);
+  if (self != nullptr) unseen([=](world& in) { in.has_read(where); });
 }
 void has_written(const void* where) noexcept {
-  if (self != nullptr) the_world->has_written(where, *self);
+  if (self != nullptr) unseen([=](world& in) { in.has_written(where, *self); });
 }
 bool buffer_store(void* where, const void* value, std::size_t size, std::memory_order order) noexcept {
-  return self != nullptr && the_world->buffer_store(where, value, size, order);
+  return self != nullptr && unseen([=](world& in) { return in.buffer_store(where, value, size, order); });
+}
+bool buffer_update(void* where, const void* value, std::size_t size, std::memory_order order) noexcept {
+  return self != nullptr && unseen([=](world& in) { return in.buffer_update(where, value, size, order); });
 }
 bool read_own_store(const void* where, void* value, std::size_t size) noexcept {
-  return self != nullptr && the_world->read_own_store(where, value, size);
+  return self != nullptr && unseen([=](world& in) { return in.read_own_store(where, value, size); });
 }
 void drain() noexcept {
-  if (self != nullptr) the_world->drain(*self);
+  if (self != nullptr) unseen([](world& in) { in.drain(*self); });
 }
 void drain_before(const void* where, std::memory_order order) noexcept {
-  if (self != nullptr) the_world->drain_before(where, order);
+  if (self != nullptr) unseen([=](world& in) { in.drain_before(where, order); });
 }
 void drain_all() noexcept {
-  if (self != nullptr) the_world->drain_all();
+  if (self != nullptr) unseen([](world& in) { in.drain_all(); });
 }
 void uses(void* where, std::size_t size) noexcept {
-  if (self != nullptr) the_world->uses(where, size);
+  if (self != nullptr) unseen([=](world& in) { in.uses(where, size); });
 }
 void born(const void* where) noexcept {
-  if (self != nullptr) the_world->born(where);
+  if (self != nullptr) unseen([=](world& in) { in.born(where); });
 }
 void gone(const void* where) noexcept {
-  if (self != nullptr) the_world->gone(where);
+  if (self != nullptr) unseen([=](world& in) { in.gone(where); });
 }
 void lock(std::uint32_t* word) noexcept {
-  if (self != nullptr) the_world->lock(word);
+  if (self == nullptr) return;
+  unseen([=](world& in) { in.lock(word); });
+  thread_sanitizer::acquire(word);
 }
 void unlock(std::uint32_t* word) noexcept {
-  if (self != nullptr) the_world->unlock(word);
+  if (self == nullptr) return;
+  thread_sanitizer::release(word);
+  unseen([=](world& in) { in.unlock(word); });
 }
 void futex_wait(const void* where, const std::uint32_t* word, std::uint32_t expected, std::int64_t deadline) noexcept {
-  if (self != nullptr) the_world->futex_wait(where, word, expected, deadline);
+  if (self != nullptr) unseen([=](world& in) { in.futex_wait(where, word, expected, deadline); });
 }
 void futex_wake(const void* where, unsigned how_many) noexcept {
-  if (self != nullptr) the_world->futex_wake(where, how_many);
+  if (self != nullptr) unseen([=](world& in) { in.futex_wake(where, how_many); });
 }
-std::int64_t now() noexcept { return self != nullptr ? the_world->now() : 0; }
+std::int64_t now() noexcept {
+  return self != nullptr ? unseen([](world& in) { return in.now(); }) : 0;
+}
 void pause() noexcept {
-  if (self != nullptr) the_world->pause();
+  if (self != nullptr) unseen([](world& in) { in.pause(); });
 }
-unsigned start_thread(entry run, void* argument) { return the_world->start_thread(run, argument); }
-void join_thread(unsigned id) noexcept { the_world->join_thread(id); }
+unsigned start_thread(entry run, void* argument) {
+  const unsigned id = unseen([=](world& in) { return in.start_thread(run, argument); });
+  thread_sanitizer::release(the_world->thread(id));
+  return id;
+}
+void join_thread(unsigned id) noexcept {
+  unseen([=](world& in) { in.join_thread(id); });
+  thread_sanitizer::acquire(the_world->thread(id));
+}
 
 }  // namespace explorer

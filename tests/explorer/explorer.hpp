@@ -14,8 +14,10 @@
 ///
 /// With `late_stores` a store that is not seq_cst may stay in its thread's buffer: another thread that comes to the same place finds it
 /// or not. Stores leave in order; relaxed ones to different places may overtake each other. Updates, seq_cst stores, locks, futexes and
-/// the end of the thread empty the buffer. A store kept back costs a preemption.
+/// the end of the thread empty the buffer; an update that is not seq_cst may then stay in it itself, until somebody else writes to its
+/// place. A store kept back costs a preemption.
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -24,6 +26,16 @@
 #include <vector>
 
 namespace explorer {
+
+/// An atomic operation of the explored sources: where it is written, what it is ("failure": what a compare-exchange reads that changes
+/// nothing), in which order, and how often it was made.
+struct operation_site {
+  std::string file;
+  unsigned line = 0, column = 0;
+  std::string kind;
+  std::memory_order order = std::memory_order_seq_cst;
+  std::uint64_t times = 0;
+};
 
 struct options {
   unsigned preemptions = 2;
@@ -51,6 +63,15 @@ report explore(std::string_view name, const std::function<void()>& scenario, con
 
 /// In a scenario: fails it unless `holds`.
 void check(bool holds, std::string_view what);
+
+/// From now on the operation at this site is made in this order. @throws std::invalid_argument when it names no kind of operation
+void weaken(const operation_site& site);
+/// From now on operations are counted; sites() tells them.
+void count_sites();
+[[nodiscard]] std::vector<operation_site> sites();
+/// Built with ThreadSanitizer: it sees the orders of the explored sources and nothing of the explorer, so a schedule fails by a data race
+/// too, and stores are never late.
+[[nodiscard]] bool looks_for_races() noexcept;
 
 /// Called on each explored thread before its entry: puts thread-locals of the explored code back to their beginning.
 void set_thread_reset(void (*reset)()) noexcept;

@@ -6,11 +6,28 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <source_location>
 
 namespace explorer {
 
-enum class operation : std::uint8_t { load, store, update, lock, unlock, wait, wake, start, join, clock, barrier, pause };
+enum class operation : std::uint8_t {
+  load,
+  store,
+  update,
+  failed_update,
+  lock,
+  unlock,
+  wait,
+  wake,
+  start,
+  join,
+  clock,
+  barrier,
+  pause
+};
 
+/// The order of the operation at this site: its own, or the weaker one that is tried there.
+[[nodiscard]] std::memory_order order_at(const std::source_location& site, operation kind, std::memory_order own) noexcept;
 /// Before an operation: the schedule decides who goes on, and this returns when it is this thread's turn.
 void point(operation kind, const void* where) noexcept;
 /// After it: what this thread has seen, or changed, for telling equal states.
@@ -19,6 +36,8 @@ void has_written(const void* where) noexcept;
 
 /// True: the store stays in this thread's buffer for now.
 bool buffer_store(void* where, const void* value, std::size_t size, std::memory_order order) noexcept;
+/// The same for what an update writes, having read what is there.
+bool buffer_update(void* where, const void* value, std::size_t size, std::memory_order order) noexcept;
 /// True: `value` is what this thread has stored itself and nobody else sees yet.
 bool read_own_store(const void* where, void* value, std::size_t size) noexcept;
 /// This thread's stores become visible.

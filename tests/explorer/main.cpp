@@ -2,11 +2,15 @@
 /// explorer [NAME...] [options]: explores the scenarios whose names begin with one of these, or all.
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <optional>
+#include <regex>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <sheaf/detail/context.hpp>
@@ -18,11 +22,14 @@ namespace {
 
 constexpr const char* k_usage =
     "usage: explorer [NAME...] [--list] [--seconds S] [--preemptions P] [--random RUNS] [--seed N] [--replay CHOICES]\n"
-    "  Explores every scenario whose name begins with a NAME, or all. --seconds bounds each of them.\n";
+    "                [--sites] [--weaken FILE:LINE:COLUMN:KIND=ORDER]\n"
+    "  Explores every scenario whose name begins with a NAME, or all. --seconds bounds each of them.\n"
+    "  --sites tells, after each, which atomic operations were made; --weaken has one of them made in another order.\n";
 
 struct arguments {
   std::vector<std::string_view> parts;
   bool list = false;
+  bool sites = false;
   std::optional<double> seconds;
   std::optional<unsigned> preemptions;
   std::optional<std::uint64_t> random_runs;
@@ -59,6 +66,32 @@ std::vector<unsigned> choices(const std::string& text) {
   return all;
 }
 
+constexpr std::array<std::pair<std::string_view, std::memory_order>, 5> k_orders{{{"relaxed", std::memory_order_relaxed},
+                                                                                  {"acquire", std::memory_order_acquire},
+                                                                                  {"release", std::memory_order_release},
+                                                                                  {"acq_rel", std::memory_order_acq_rel},
+                                                                                  {"seq_cst", std::memory_order_seq_cst}}};
+
+/// "src/deque.hpp:87:12:store=relaxed"
+explorer::operation_site weaker_site(const std::string& text) {
+  static const std::regex form("(.+):(\\d+):(\\d+):(\\w+)=(\\w+)");
+  std::smatch parts;
+  if (!std::regex_match(text, parts, form)) refuse(text + " is no FILE:LINE:COLUMN:KIND=ORDER");
+  const auto order = std::ranges::find(k_orders, std::string_view(text).substr(static_cast<std::size_t>(parts.position(5))),
+                                       &std::pair<std::string_view, std::memory_order>::first);
+  if (order == k_orders.end()) refuse(parts.str(5) + " is no order");
+  return {parts.str(1), static_cast<unsigned>(std::stoul(parts.str(2))), static_cast<unsigned>(std::stoul(parts.str(3))),
+          parts.str(4), order->second};
+}
+
+void print_sites() {
+  for (const explorer::operation_site& each : explorer::sites()) {
+    const auto order = std::ranges::find(k_orders, each.order, &std::pair<std::string_view, std::memory_order>::second);
+    std::printf("site %s:%u:%u:%s=%s %llu\n", each.file.c_str(), each.line, each.column, each.kind.c_str(), order->first.data(),
+                static_cast<unsigned long long>(each.times));
+  }
+}
+
 arguments parse(int count, char** given) {
   arguments all;
   for (int i = 1; i < count; ++i) {
@@ -69,6 +102,11 @@ arguments parse(int count, char** given) {
     };
     if (word == "--list") {
       all.list = true;
+    } else if (word == "--sites") {
+      all.sites = true;
+      explorer::count_sites();
+    } else if (word == "--weaken") {
+      explorer::weaken(weaker_site(value()));
     } else if (word == "--seconds") {
       all.seconds = number(value());
     } else if (word == "--preemptions") {
@@ -125,6 +163,7 @@ int main(int count, char** given) {
         std::printf("%.*s\n", static_cast<int>(each.name.size()), each.name.data());
       } else {
         explore_one(each, wanted);
+        if (wanted.sites) print_sites();
       }
     }
   }

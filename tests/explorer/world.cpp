@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "explorer/thread_sanitizer.hpp"
+
 namespace explorer {
 
 constinit thread_local actor* self = nullptr;
@@ -36,10 +38,21 @@ void world::futex_wake(const void* where, unsigned how_many) {
 
 bool world::buffer_store(void* where, const void* value, std::size_t size, std::memory_order order) {
   if (!how_->late_stores || !followed(schedule_.choose(true))) return false;
-  late_store kept{where, size, 0, order == std::memory_order_release};
+  late_store kept{where, size, 0, order == std::memory_order_release, false};
   std::memcpy(&kept.bits, value, size);
   self->late.push_back(kept);
   self->history = mix(mix(self->history, history_of(where).name), 13);
+  return true;
+}
+
+bool world::buffer_update(void* where, const void* value, std::size_t size, std::memory_order order) {
+  if (!how_->late_stores || order == std::memory_order_seq_cst || !followed(schedule_.choose(true))) return false;
+  const bool in_order = order == std::memory_order_release || order == std::memory_order_acq_rel;
+  late_store kept{where, size, 0, in_order, true};
+  std::memcpy(&kept.bits, value, size);
+  self->late.push_back(kept);
+  has_read(where);
+  self->history = mix(self->history, 17);
   return true;
 }
 
@@ -132,15 +145,28 @@ void world::offer_late_stores(const void* where) {
     for (;;) {
       const auto first = std::ranges::find(each->late, where, &late_store::where);
       if (first == each->late.end() || !followed(schedule_.choose(false))) break;
-      const auto place = first - each->late.begin();
-      const bool in_order = first->in_order;
-      std::ptrdiff_t index = 0;
-      flush(*each, [&](const late_store&) {
-        const std::ptrdiff_t at = index++;
-        return at == place || (in_order && at < place);
-      });
+      end_late_store(*each, first);
     }
   }
+}
+
+void world::end_late_updates(const void* where) {
+  for (actor* const each : active_) {
+    if (each == self) continue;
+    const auto found =
+        std::ranges::find_if(each->late, [where](const late_store& one) { return one.update && one.where == where; });
+    if (found != each->late.end()) end_late_store(*each, found);
+  }
+}
+
+void world::end_late_store(actor& of, std::vector<late_store>::iterator each) {
+  const auto place = each - of.late.begin();
+  const bool in_order = each->in_order;
+  std::ptrdiff_t index = 0;
+  flush(of, [&](const late_store&) {
+    const std::ptrdiff_t at = index++;
+    return at == place || (in_order && at < place);
+  });
 }
 
 actor& world::activate(entry run, void* argument) {
@@ -168,8 +194,11 @@ void world::serve(actor& me) {
   for (;;) {
     me.turn.take();
     if (me.run == nullptr) return;
+    thread_sanitizer::acquire(&me);
     if (reset_thread != nullptr) reset_thread();
     me.run(me.argument);
+    thread_sanitizer::release(&me);
+    const thread_sanitizer::unseen here;
     drain(me);
     me.now = actor::state::ended;
     if (std::ranges::all_of(active_, [](const actor* each) { return each->now == actor::state::ended; })) {
@@ -192,8 +221,10 @@ void world::run_once(const std::function<void()>& scenario) {
   actor& main = activate([](void* what) noexcept { (*static_cast<const std::function<void()>*>(what))(); },
                          const_cast<std::function<void()>*>(&scenario));
   main.history = 1;
+  thread_sanitizer::release(&main);
   main.turn.pass();
   over_.take();
+  for (actor* const each : active_) thread_sanitizer::acquire(each);
   for (const late_store& each : static_values_) std::memcpy(each.where, &each.bits, each.size);
   static_values_.clear();
 }
@@ -211,8 +242,8 @@ void world::end_threads() {
 
 namespace {
 
-constexpr const char* k_words[] = {"load", "store", "update", "lock",  "unlock",  "wait",
-                                   "wake", "start", "join",   "clock", "barrier", "pause"};
+constexpr const char* k_words[] = {"load", "store", "update", "failed update", "lock",    "unlock", "wait",
+                                   "wake", "start", "join",   "clock",         "barrier", "pause"};
 
 }  // namespace
 

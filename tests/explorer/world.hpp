@@ -53,6 +53,7 @@ struct late_store {
   std::size_t size;
   std::uint64_t bits;
   bool in_order;  ///< release: everything before it goes first
+  bool update;    ///< of what is at its place: nothing else may come between
 };
 
 constexpr std::int64_t k_never = INT64_MAX;
@@ -102,6 +103,7 @@ class world {
     if (++steps_ > how_->steps) fail("no end: too many steps");
     notes_.push_back({self->id, kind, where != nullptr ? history_of(where).name : 0});
     if (kind == operation::load || kind == operation::update) offer_late_stores(where);
+    if (kind == operation::store || kind == operation::update) end_late_updates(where);
     switch_from(true);
   }
   void has_read(const void* where) {
@@ -121,7 +123,7 @@ class world {
   }
   void uses(void* where, std::size_t size) {
     if (places_.contains(where)) return;
-    late_store kept{where, size, 0, false};
+    late_store kept{where, size, 0, false, false};
     std::memcpy(&kept.bits, where, size);
     static_values_.push_back(kept);
     places_[where] = {mix(static_values_.size(), 11), 0, 0};  // named by the order of first use
@@ -132,6 +134,7 @@ class world {
     places_.erase(where);
   }
   bool buffer_store(void* where, const void* value, std::size_t size, std::memory_order order);
+  bool buffer_update(void* where, const void* value, std::size_t size, std::memory_order order);
   bool read_own_store(const void* where, void* value, std::size_t size);
   void drain(actor& of) {
     flush(of, [](const late_store&) { return true; });
@@ -191,6 +194,8 @@ class world {
     self->history = mix(self->history, active_[id]->history);
   }
 
+  [[nodiscard]] actor* thread(unsigned id) const noexcept { return active_[id]; }
+
   [[noreturn]] void fail(std::string_view what) {
     print_failure(what);
     std::_Exit(1);
@@ -219,6 +224,10 @@ class world {
 
   /// What others keep back of `where` may become visible now, with what must not come after it.
   void offer_late_stores(const void* where);
+  /// Those of others become visible, before anybody else writes there.
+  void end_late_updates(const void* where);
+  /// `each` leaves its buffer, with what must not come after it.
+  void end_late_store(actor& of, std::vector<late_store>::iterator each);
   template <class Which>
   void flush(actor& of, Which which) {
     if (of.late.empty()) return;

@@ -47,6 +47,21 @@ void stream_destroyed_against_completions() {
   });
 }
 
+/// The consumer is cancelled, and takes the queue with it, while the task ends.
+void queue_destroyed_after_a_cancelled_wait() {
+  runtime rt({.workers = 2});
+  const task<> consumes = rt.spawn([]() -> coro<> {
+    completion_queue<int> done;
+    done.add(spawn([]() -> coro<int> {
+      co_await this_task::yield();
+      co_return 1;
+    }));
+    static_cast<void>(co_await done.next());
+  });
+  together({[&] { consumes.cancel(); }});
+  wait_out(consumes);
+}
+
 void wait_first_against_timeout() {
   runtime rt({.workers = 1});
   rt.run([]() -> coro<> {
@@ -138,6 +153,28 @@ void group_add_against_abort() {
   t.get();
 }
 
+/// A child adds one more while its group is asked to stop: it is refused, or asked too.
+void group_grows_against_cancel() {
+  runtime rt({.workers = 2});
+  const task<> t = rt.spawn([]() -> coro<> {
+    const auto body = [](task_group& group) -> coro<> {
+      const auto sleeps = []() -> coro<> { co_await sleep_for(1h); };
+      const auto adds = [&group, &sleeps]() -> coro<> {
+        try {
+          group.spawn(sleeps);
+        } catch (const invalid_state&) {
+        }
+        co_return;
+      };
+      group.spawn(adds);
+      group.cancel();
+      co_return;
+    };
+    co_await with_task_group(body);
+  });
+  t.get();
+}
+
 /// Once the last item is in somebody's hand, nothing is unfinished: the other consumer gets the end.
 void limit_against_the_last_item() {
   runtime rt({.workers = 1});
@@ -225,20 +262,48 @@ void blocking_cancelled_in_the_queue() {
   wait_out(two);
 }
 
+/// Two calls wait for a third: the pool grows for it.
+void blocking_grows_for_a_call_that_is_waited_for() {
+  runtime rt({.workers = 1, .max_blocking_threads = 3, .blocking_keep_alive = 1ms});
+  std::array<sheaf::detail::sync::parker, 2> words;
+  const task<> one = rt.spawn_blocking([&words] { words[0].wait(); });
+  const task<> two = rt.spawn_blocking([&words] { words[1].wait(); });
+  const task<> signals = rt.spawn_blocking([&words] {
+    for (sheaf::detail::sync::parker& each : words) each.signal();
+  });
+  one.get();
+  two.get();
+  signals.get();
+}
+
+/// A thread is about to leave for want of calls when one comes.
+void blocking_keeps_alive_against_a_call() {
+  runtime rt({.workers = 1, .max_blocking_threads = 1, .blocking_keep_alive = 1ms});
+  rt.spawn_blocking([] {}).get();
+  rt.spawn_blocking([] {}).get();
+}
+
 const std::array k_scenarios{
     scenario{"completion_queue.against_consumer", completions_against_consumers, {.preemptions = 1, .random_runs = 3000}},
+    scenario{"completion_queue.after_a_cancelled_wait",
+             queue_destroyed_after_a_cancelled_wait,
+             {.preemptions = 1, .random_runs = 3000}},
     scenario{"completion_queue.destroyed", stream_destroyed_against_completions, {.preemptions = 1, .random_runs = 3000}},
     scenario{"wait.first_against_timeout", wait_first_against_timeout, {.preemptions = 2, .random_runs = 2000}},
     scenario{"gather.failure_against_cancel", gather_failure_against_cancel, {.preemptions = 1, .random_runs = 3000}},
     scenario{"gather.ended_against_cancel", gather_ended_against_cancel, {.preemptions = 1, .random_runs = 3000}},
     scenario{"completion_queue.poll_against_consumer", poll_against_consumer, {.preemptions = 1, .random_runs = 3000}},
     scenario{"task_group.add_against_abort", group_add_against_abort, {.preemptions = 1, .random_runs = 3000}},
+    scenario{"task_group.grows_against_cancel", group_grows_against_cancel, {.preemptions = 1, .random_runs = 3000}},
     scenario{"as_completed.limit_against_the_last", limit_against_the_last_item, {.preemptions = 1, .random_runs = 3000}},
     scenario{"race.of_two", race_of_two, {.preemptions = 1, .random_runs = 3000}},
     scenario{"race.staggered", race_staggered, {.preemptions = 2, .early_time = true, .random_runs = 3000}},
     scenario{"wait_for.against_end", wait_for_against_end, {.preemptions = 2, .random_runs = 2000}},
     scenario{"on_done.against_end", on_done_against_end, {.preemptions = 2, .random_runs = 2000}},
     scenario{"blocking.against_shutdown", blocking_against_shutdown, {.preemptions = 1, .random_runs = 2000}},
+    scenario{"blocking.grows", blocking_grows_for_a_call_that_is_waited_for, {.preemptions = 1, .random_runs = 2000}},
+    scenario{
+        "blocking.keeps_alive", blocking_keeps_alive_against_a_call, {.preemptions = 2, .early_time = true, .random_runs = 2000}},
     scenario{"blocking.cancelled_in_the_queue", blocking_cancelled_in_the_queue, {.preemptions = 2, .random_runs = 2000}},
 };
 

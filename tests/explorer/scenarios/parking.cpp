@@ -1,5 +1,6 @@
 /// No wake-up is slept through: idle_set.hpp, the pool's posts, parker.hpp, and get() on a worker that hands its seat over.
 #include <array>
+#include <memory>
 
 #include <sheaf/runtime.hpp>
 #include <sheaf/spawn.hpp>
@@ -75,6 +76,18 @@ void pool_stops_while_posting() {
   check(item.ran.signalled(), "stop() runs what was posted");
 }
 
+/// Whoever posts the last item may still be in post() when the item has run and the pool goes.
+void pool_goes_while_a_post_returns() {
+  signals item;
+  auto owned = std::make_unique<pool>(pool_options{.workers = 1});
+  pool& seen = *owned;
+  together({[&] { seen.post(item); },
+            [&] {
+              item.ran.wait();
+              owned.reset();
+            }});
+}
+
 /// The only worker waits in get() for a task that has to run on it.
 void get_on_the_only_worker() {
   sheaf::runtime rt({.workers = 1});
@@ -89,11 +102,23 @@ void two_workers_get_each_others_work() {
   check(one.get() + two.get() == 6, "the values");
 }
 
+/// Each thread that blocks is relied upon by the next: nobody is told that it would wait for ever.
+void last_thread_is_signalled_before_it_blocks() {
+  sheaf::runtime rt({.workers = 2, .max_spares = 0});
+  const auto first = rt.spawn([] {});
+  const auto second = rt.spawn([first] { first.get(); });
+  const auto third = rt.spawn([second] { second.get(); });
+  third.get();
+}
+
 const std::array k_scenarios{
     scenario{"parking.one_sleeper_one_pusher", one_sleeper_one_pusher, {.preemptions = 4, .late_stores = true}},
     scenario{"parking.parker_is_freed_by_its_waiter", parker_is_freed_by_its_waiter, {.preemptions = 4}},
     scenario{"parking.pool_runs_what_is_posted", pool_runs_what_is_posted, {.preemptions = 2, .random_runs = 2000}},
     scenario{"parking.pool_stops_while_posting", pool_stops_while_posting, {.preemptions = 3, .random_runs = 2000}},
+    scenario{"parking.pool_goes_while_a_post_returns", pool_goes_while_a_post_returns, {.preemptions = 3, .random_runs = 2000}},
+    scenario{
+        "parking.last_thread_is_signalled", last_thread_is_signalled_before_it_blocks, {.preemptions = 2, .random_runs = 5000}},
     scenario{"parking.get_on_the_only_worker", get_on_the_only_worker, {.preemptions = 2, .random_runs = 2000}},
     scenario{"parking.two_workers_get", two_workers_get_each_others_work, {.preemptions = 1, .random_runs = 5000}},
 };

@@ -13,7 +13,17 @@ namespace {
 using namespace sheaf::detail;
 
 struct item final : sheaf::work_item {
-  item() noexcept : work_item([](work_item& self) noexcept { ++static_cast<item&>(self).taken; }) {}
+  item() noexcept : work_item([](work_item& self) noexcept { static_cast<item&>(self).take(); }) {}
+  void take() noexcept {
+    check(prepared, "what its pusher wrote is seen");
+    ++taken;
+  }
+  /// By whoever pushes it, at once before.
+  item& made_ready() noexcept {
+    prepared = true;
+    return *this;
+  }
+  bool prepared = false;
   unsigned taken = 0;
 };
 
@@ -55,9 +65,9 @@ void empty_out(Deque& from) {
 void pop_against_steal() {
   deque<deque_use::lifo> stack(true, 2);
   std::array<item, 2> items;
-  check(stack.push(items[0]), "pushed");
+  check(stack.push(items[0].made_ready()), "pushed");
   together({[&] {
-              check(stack.push(items[1]), "pushed");
+              check(stack.push(items[1].made_ready()), "pushed");
               run_if(stack.pop());
               run_if(stack.pop());
             },
@@ -82,10 +92,10 @@ void pop_against_two_thieves() {
 void growth_against_steal() {
   deque<deque_use::lifo> stack(true, 1);
   std::array<item, 3> items;
-  check(stack.push(items[0]), "pushed");
+  check(stack.push(items[0].made_ready()), "pushed");
   together({[&] {
-              check(stack.push(items[1]), "pushed");
-              check(stack.push(items[2]), "pushed");
+              check(stack.push(items[1].made_ready()), "pushed");
+              check(stack.push(items[2].made_ready()), "pushed");
               run_if(stack.pop());
             },
             [&] { steal_into(stack, 2); }});
@@ -97,12 +107,12 @@ void growth_against_steal() {
 void reuse_against_steal() {
   deque<deque_use::fifo> queue(true, 2);
   std::array<item, 4> items;
-  for (std::size_t i = 0; i < 2; ++i) check(queue.push(items[i]), "pushed");
+  for (std::size_t i = 0; i < 2; ++i) check(queue.push(items[i].made_ready()), "pushed");
   together({[&] {
               run_if(queue.take());
-              check(queue.push(items[2]), "pushed");
+              check(queue.push(items[2].made_ready()), "pushed");
               run_if(queue.take());
-              check(queue.push(items[3]), "pushed");
+              check(queue.push(items[3].made_ready()), "pushed");
             },
             [&] { steal_batch(queue); }});
   empty_out(queue);
@@ -113,11 +123,11 @@ void reuse_against_steal() {
 void batches_against_growth() {
   deque<deque_use::fifo> queue(true, 2);
   std::array<item, 4> items;
-  for (std::size_t i = 0; i < 2; ++i) check(queue.push(items[i]), "pushed");
+  for (std::size_t i = 0; i < 2; ++i) check(queue.push(items[i].made_ready()), "pushed");
   const auto thief = [&] { steal_batch(queue); };
   together({[&] {
-              check(queue.push(items[2]), "pushed");
-              check(queue.push(items[3]), "pushed");
+              check(queue.push(items[2].made_ready()), "pushed");
+              check(queue.push(items[3].made_ready()), "pushed");
             },
             thief, thief});
   empty_out(queue);
@@ -135,10 +145,10 @@ void injection() {
   injection_queue queue;
   std::array<item, 3> items;
   together({[&] {
-              queue.push(items[0]);
-              queue.push(items[1]);
+              queue.push(items[0].made_ready());
+              queue.push(items[1].made_ready());
             },
-            [&] { queue.push(items[2]); }, [&] { run_all(queue.drain()); }});
+            [&] { queue.push(items[2].made_ready()); }, [&] { run_all(queue.drain()); }});
   run_all(queue.drain());
   check(queue.empty(), "empty at the end");
   check_each_taken_once(items);

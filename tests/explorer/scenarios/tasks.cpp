@@ -115,6 +115,21 @@ void failure_is_seen() {
   check(reports == 0, "seen, so not reported");
 }
 
+/// Nobody has looked: of those who drop the last handles and the task that ends, one reports.
+void failure_is_reported_once() {
+  int failures = 0, reports = 0;  // shutdown may come before the task
+  {
+    runtime rt({.workers = 1, .on_unobserved_error = [&](std::string_view, std::exception_ptr) { ++reports; }});
+    std::optional<task<>> one = rt.spawn([&]() -> void {
+      ++failures;
+      throw 7;
+    });
+    std::optional<task<>> other = *one;
+    together({[&] { one.reset(); }, [&] { other.reset(); }});
+  }
+  check(reports == failures, "reported once");
+}
+
 void tasks_against_spawn_and_end() {
   runtime rt({.workers = 1});
   together({[&] { rt.spawn([] {}).get(); },
@@ -144,6 +159,7 @@ const std::array k_scenarios{
     scenario{"task.await_against_end", await_against_end, {.preemptions = 1, .random_runs = 3000}},
     scenario{"task.cancel_against_await", cancel_against_await, {.preemptions = 1, .random_runs = 3000}},
     scenario{"task.failure_is_seen", failure_is_seen, {.preemptions = 2, .random_runs = 2000}},
+    scenario{"task.failure_is_reported_once", failure_is_reported_once, {.preemptions = 2, .random_runs = 2000}},
     scenario{"task.listed_against_spawn_and_end", tasks_against_spawn_and_end, {.preemptions = 1, .random_runs = 2000}},
     scenario{"task.children_of_when_all", children_of_when_all, {.preemptions = 1, .random_runs = 3000}},
 };

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 
@@ -19,6 +20,11 @@ inline constexpr auto release = std::memory_order_release;
 inline constexpr auto acq_rel = std::memory_order_acq_rel;
 inline constexpr auto seq_cst = std::memory_order_seq_cst;
 
+/// Where an operation is written.
+using site = std::source_location;
+
+/// Each operation is made in its order, or in the weaker one that is tried at its site; ThreadSanitizer sees these orders and nothing of
+/// the explorer.
 template <class T>
 class atomic {
   static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= 8);
@@ -36,69 +42,75 @@ class atomic {
     if (!std::is_constant_evaluated()) explorer::gone(this);
   }
 
-  T load(std::memory_order) const noexcept {
+  T load(std::memory_order order, site here = site::current()) const noexcept {
+    order = explorer::order_at(here, explorer::operation::load, order);
     explorer::uses(const_cast<atomic*>(this), sizeof *this);
     explorer::point(explorer::operation::load, this);
-    T value = value_;
+    T value = value_.load(order);
     if (!explorer::read_own_store(this, &value, sizeof value)) explorer::has_read(this);
     return value;
   }
-  void store(T value, std::memory_order order) noexcept {
+  void store(T value, std::memory_order order, site here = site::current()) noexcept {
+    order = explorer::order_at(here, explorer::operation::store, order);
     explorer::uses(this, sizeof *this);
     explorer::point(explorer::operation::store, this);
     if (order != seq_cst && explorer::buffer_store(this, &value, sizeof value, order)) return;
     explorer::drain_before(this, order);
-    value_ = value;
+    value_.store(value, order);
     explorer::has_written(this);
   }
-  T exchange(T value, std::memory_order) noexcept {
-    return update([value](T) { return value; });
+  T exchange(T value, std::memory_order order, site here = site::current()) noexcept {
+    return update([value](T) { return value; }, order, here);
   }
-  bool compare_exchange_strong(T& expected, T desired, std::memory_order, std::memory_order = relaxed) noexcept {
-    explorer::uses(this, sizeof *this);
-    explorer::point(explorer::operation::update, this);
-    explorer::drain();
-    if (value_ != expected) {
-      expected = value_;
-      explorer::has_read(this);
-      return false;
-    }
-    value_ = desired;
-    explorer::has_written(this);
-    return true;
+  bool compare_exchange_strong(T& expected, T desired, std::memory_order success, std::memory_order failure = relaxed,
+                               site here = site::current()) noexcept {
+    success = begin_update(success, here);
+    failure = explorer::order_at(here, explorer::operation::failed_update, failure);
+    if (value_.load(relaxed) == expected && explorer::buffer_update(this, &desired, sizeof desired, success)) return true;
+    const bool changed = value_.compare_exchange_strong(expected, desired, success, failure);
+    changed ? explorer::has_written(this) : explorer::has_read(this);
+    return changed;
   }
-  bool compare_exchange_weak(T& expected, T desired, std::memory_order success, std::memory_order failure = relaxed) noexcept {
-    return compare_exchange_strong(expected, desired, success, failure);
+  bool compare_exchange_weak(T& expected, T desired, std::memory_order success, std::memory_order failure = relaxed,
+                             site here = site::current()) noexcept {
+    return compare_exchange_strong(expected, desired, success, failure, here);
   }
-  T fetch_add(auto operand, std::memory_order) noexcept {
-    return update([operand](T value) { return static_cast<T>(value + operand); });
+  T fetch_add(auto operand, std::memory_order order, site here = site::current()) noexcept {
+    return update([operand](T value) { return static_cast<T>(value + operand); }, order, here);
   }
-  T fetch_sub(auto operand, std::memory_order) noexcept {
-    return update([operand](T value) { return static_cast<T>(value - operand); });
+  T fetch_sub(auto operand, std::memory_order order, site here = site::current()) noexcept {
+    return update([operand](T value) { return static_cast<T>(value - operand); }, order, here);
   }
-  T fetch_or(T operand, std::memory_order) noexcept {
-    return update([operand](T value) { return static_cast<T>(value | operand); });
+  T fetch_or(T operand, std::memory_order order, site here = site::current()) noexcept {
+    return update([operand](T value) { return static_cast<T>(value | operand); }, order, here);
   }
-  T fetch_and(T operand, std::memory_order) noexcept {
-    return update([operand](T value) { return static_cast<T>(value & operand); });
+  T fetch_and(T operand, std::memory_order order, site here = site::current()) noexcept {
+    return update([operand](T value) { return static_cast<T>(value & operand); }, order, here);
   }
 
   /// For the futex: the word itself.
-  [[nodiscard]] const T* address() const noexcept { return &value_; }
+  [[nodiscard]] const T* address() const noexcept { return reinterpret_cast<const T*>(&value_); }
 
  private:
-  template <class Change>
-  T update(Change change) noexcept {
+  std::memory_order begin_update(std::memory_order order, const site& here) noexcept {
+    order = explorer::order_at(here, explorer::operation::update, order);
     explorer::uses(this, sizeof *this);
     explorer::point(explorer::operation::update, this);
     explorer::drain();
-    const T before = value_;
-    value_ = change(before);
+    return order;
+  }
+  template <class Change>
+  T update(Change change, std::memory_order order, const site& here) noexcept {
+    order = begin_update(order, here);
+    T before = value_.load(relaxed);
+    T after = change(before);
+    if (explorer::buffer_update(this, &after, sizeof after, order)) return before;
+    value_.compare_exchange_strong(before, after, order, relaxed);
     explorer::has_written(this);
     return before;
   }
 
-  T value_;
+  std::atomic<T> value_;
 };
 
 using nanoseconds = std::int64_t;

@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+"""What is each memory order for? Makes one operation at a time in a weaker order, and explores the scenarios that come to it.
+
+usage: orders.py BUILD [--only TEXT] [--seconds S] [--jobs N] [--table FILE]
+
+BUILD is a build directory whose explorer and race_explorer are up to date: the first shows stores that come too late, the second data
+races. An order is weakened by one step: acq_rel to release and to acquire, acquire and release to relaxed, seq_cst to what is below it.
+Each weaker order is explored for at most S seconds in each program. Prints what was found, or that nothing was; --only chooses sites that
+contain TEXT; --table writes Markdown.
+"""
+import argparse
+import collections
+import concurrent.futures
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+
+WEAKER = {
+    ("load", "seq_cst"): ["acquire", "relaxed"],
+    ("load", "acquire"): ["relaxed"],
+    ("failure", "seq_cst"): ["acquire"],
+    ("failure", "acquire"): ["relaxed"],
+    ("store", "seq_cst"): ["release", "relaxed"],
+    ("store", "release"): ["relaxed"],
+    ("update", "seq_cst"): ["acq_rel", "relaxed"],
+    ("update", "acq_rel"): ["acquire", "release"],
+    ("update", "acquire"): ["relaxed"],
+    ("update", "release"): ["relaxed"],
+}
+SUPPRESSED = "suppressions={}:halt_on_error=1:second_deadlock_stack=1:external_symbolizer_path={}"
+
+
+class site:
+    def __init__(self, name, order):
+        self.name = name
+        self.order = order
+        self.scenarios = collections.Counter()
+
+    @property
+    def kind(self):
+        return self.name.rsplit(":", 1)[1]
+
+    @property
+    def code(self):
+        file, line, _, _ = self.name.split(":")
+        return (ROOT / file).read_text().splitlines()[int(line) - 1].strip()
+
+
+def run(program, arguments, patience):
+    environment = dict(os.environ, TSAN_OPTIONS=SUPPRESSED.format(ROOT / "tsan.supp", "llvm-symbolizer-19"))
+    try:
+        result = subprocess.run([program, *arguments], capture_output=True, text=True, errors="replace", timeout=patience,
+                                env=environment, check=False)
+    except subprocess.TimeoutExpired:
+        return ""
+    return result.stdout
+
+
+def find_sites(program, scenarios):
+    """By name, each with the scenarios that come to it."""
+    found = {}
+    for scenario in scenarios:
+        told = run(program, [scenario, "--sites", "--seconds", "0.2", "--random", "20"], 60)
+        for name, order, times in re.findall(r"^site (\S+)=(\w+) (\d+)$", told, re.M):
+            name = os.path.relpath(os.path.normpath(name), ROOT)
+            found.setdefault(name, site(name, order)).scenarios[scenario] += int(times)
+    return found
+
+
+def try_weaker(programs, where, order, seconds):
+    """Who found it, how and in which scenario; or None. The scenarios that come here most often go first, each with a share of the time."""
+    chosen = [name for name, _ in where.scenarios.most_common(8)]
+    share = seconds / len(chosen)
+    for program in programs:
+        for scenario in chosen:
+            weaker = f"{where.name}={order}"
+            told = run(program, [scenario, "--weaken", weaker, "--seconds", str(share / 2), "--random", "100"], 10 * seconds)
+            failed = re.search(r"^FAILED (.*?), in run (\d+)", told, re.M)
+            if failed:
+                return scenario, failed.group(1).split(": ", 1)[1], int(failed.group(2)), program.name
+    return None
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("build", type=pathlib.Path)
+    options.add_argument("--only", default="")
+    options.add_argument("--seconds", type=float, default=20)
+    options.add_argument("--jobs", type=int, default=os.cpu_count())
+    options.add_argument("--table", type=pathlib.Path)
+    given = options.parse_args()
+    folder = given.build.resolve() / "tests/explorer"
+    programs = [folder / "explorer", folder / "race_explorer"]
+    scenarios = run(programs[0], ["--list"], 60).split()
+    sites = find_sites(programs[0], scenarios)
+    tries = [(each, order) for name, each in sorted(sites.items()) if given.only in name
+             for order in WEAKER.get((each.kind, each.order), [])]
+    rows = []
+    with concurrent.futures.ThreadPoolExecutor(given.jobs) as pool:
+        work = pool.map(lambda one: try_weaker(programs, *one, given.seconds), tries)
+        for (where, order), found in zip(tries, work):
+            said = "nothing found" if found is None else "{} in {}, run {} ({})".format(found[1], found[0], found[2], found[3])
+            print(f"{where.name} {where.order} -> {order}: {said}\n     {where.code}", flush=True)
+            rows.append((where, order, found))
+    missed = sum(found is None for _, _, found in rows)
+    print(f"{len(rows)} weaker orders at {len(sites)} sites, {missed} of them not noticed")
+    if given.table:
+        lines = ["| operation | order | weaker | found by |", "|---|---|---|---|"]
+        for where, order, found in rows:
+            lines.append(f"| `{where.name}` | {where.order} | {order} | {found[0] + ': ' + found[1] if found else ''} |")
+        given.table.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
