@@ -95,7 +95,10 @@ void cancel_callback_base::attach(task_core& task, runs_at_once_if what) {
   {
     const sync::lock_guard guard(extras.lock);
     mine = is_linked();
-    if (mine) unlink();
+    if (mine) {
+      unlink();
+      claimed_by_ = nullptr;  // a canceller that has claimed it does not come to it any more
+    }
   }
   if (mine) {
     invoke_(*this);

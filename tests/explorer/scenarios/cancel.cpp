@@ -49,6 +49,34 @@ void two_requests_one_callback() {
   check(calls <= 1, "once");
 }
 
+/// Registered while the request comes, and destroyed by the thread that has made it.
+void callback_destroyed_by_the_canceller() {
+  runtime rt({.workers = 1});
+  event never;
+  const auto waits = [](event& never) -> coro<> { co_await never.wait(); };
+  const task<> t = rt.spawn(waits, std::ref(never));
+  const cancel_token token(sheaf::detail::task_access::core(t));
+  int calls = 0;
+  const auto called = [&calls] { ++calls; };
+  using registration = decltype(token.on_cancel(called));
+  {
+    const registration first = token.on_cancel(called);
+  }  // from now on a request looks for callbacks
+  std::unique_ptr<const registration> held;
+  sheaf::detail::sync::parker registered;
+  together({[&] {
+              held.reset(new registration(token.on_cancel(called)));
+              registered.signal();
+            },
+            [&] {
+              t.cancel();
+              registered.wait();
+              held.reset();
+            }});
+  wait_out(t);
+  check(calls == 1, "called once");
+}
+
 /// A deadline at the moment the body ends: its request is taken back, or it times out; nothing hits the code behind.
 void timeout_against_body() {
   runtime rt({.workers = 1});
@@ -205,6 +233,7 @@ void future_against_cancel() {
 const std::array k_scenarios{
     scenario{"callback.against_request", callback_against_request, {.preemptions = 2, .random_runs = 2000}},
     scenario{"callback.two_requests", two_requests_one_callback, {.preemptions = 1, .random_runs = 2000}},
+    scenario{"callback.destroyed_by_the_canceller", callback_destroyed_by_the_canceller, {.preemptions = 2, .random_runs = 2000}},
     scenario{"scope.fire_against_close", fire_against_close, {.preemptions = 2, .random_runs = 2000}},
     scenario{"timeout.against_body", timeout_against_body, {.preemptions = 2, .early_time = true, .random_runs = 2000}},
     scenario{"timer.sleep_against_cancel", sleep_against_cancel, {.preemptions = 2, .early_time = true, .random_runs = 2000}},
