@@ -184,11 +184,6 @@ void runtime_core::wait_for_visits() noexcept {
 
 // ---- scheduling --------------------------------------------------------------------------------------------------------------
 
-worker* runtime_core::seat() const noexcept {
-  worker* const seat = this_thread.seat;
-  return native_ && native_->owns(seat) ? seat : nullptr;
-}
-
 void runtime_core::post(work_item& item) noexcept {
   if (gone_.load(sync::relaxed)) return;  // left behind: nobody runs it any more
   item_begun();

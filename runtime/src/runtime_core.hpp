@@ -66,9 +66,7 @@ class runtime_core {
   void item_begun() noexcept {
     if (counts_items_) count_item_begun();
   }
-  /// Null unless this thread sits on a worker of this runtime.
-  [[nodiscard]] worker* seat() const noexcept;
-  /// The same for the context of this thread.
+  /// The seat of the thread whose context this is, null unless it sits on a worker of this runtime.
   [[nodiscard]] worker* seat_of(const thread_context& here) const noexcept { return here.owner == this ? here.seat : nullptr; }
   [[nodiscard]] pool* native() noexcept { return native_ ? &*native_ : nullptr; }
   [[nodiscard]] executor* foreign_executor() noexcept { return options_.executor; }

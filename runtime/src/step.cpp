@@ -190,7 +190,7 @@ class stepper {
   }
 
   void post_fork(task_core& child) noexcept {
-    worker* const seat = runtime_.seat();
+    worker* const seat = runtime_.seat_of(context_);
     if (seat == nullptr) {
       runtime_.post(child);
       return;
@@ -233,7 +233,7 @@ class stepper {
 
   task_core* next_fork(bool& cancelled) noexcept {
     if (where_ == place::claimed || ++hops_ >= k_hops_per_item) return nullptr;
-    worker* const seat = runtime_.seat();
+    worker* const seat = runtime_.seat_of(context_);
     if (seat == nullptr) return nullptr;
     work_item* const item = runtime_.native()->pop_fork(*seat);
     if (item == nullptr) return nullptr;
