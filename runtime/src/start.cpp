@@ -5,6 +5,7 @@
 
 #include <sheaf/errors.hpp>
 
+#include "cancel.hpp"
 #include "debug.hpp"
 #include "extras.hpp"
 #include "local_values.hpp"
@@ -204,6 +205,9 @@ void start_blocking(task_core& task, runtime_core& runtime, const start_options&
     end_unposted(task);
     throw;
   }
+  // Who asked before the publication left it to this thread.
+  if (task.state.cancel_pending()) [[unlikely]]
+    retire_queued_call(task, runtime);
 }
 
 }  // namespace sheaf::detail
