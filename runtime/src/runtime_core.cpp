@@ -78,12 +78,21 @@ alive_runtime::alive_runtime(const task_core& task) noexcept {
   core_->enter_use();
 }
 
+namespace {
+/// Empty for want of memory: the error is told all the same.
+std::string name_if_possible(task_core& task) noexcept {
+  std::string name;
+  as_a_courtesy([&] { name = name_of(task); });
+  return name;
+}
+}  // namespace
+
 void report_unobserved(task_core& task) noexcept {
   if (!task.state.mark_observed()) return;
   const std::exception_ptr error = task.header().error();
   const alive_runtime runtime(task);
   if (runtime && runtime->options().on_unobserved_error) {
-    runtime->options().on_unobserved_error(name_of(task), error);
+    runtime->options().on_unobserved_error(name_if_possible(task), error);
   } else {
     as_a_courtesy([&] {
       fmt::print(stderr, "sheaf: task {} failed and nobody looked at its error: {}\n", label_and_place_of(task), text_of(error));
@@ -94,7 +103,7 @@ void report_unobserved(task_core& task) noexcept {
 void report_failed_callback(const runtime_core& runtime, task_core& task) noexcept {
   const std::exception_ptr error = std::current_exception();
   if (runtime.options().on_unobserved_error) {
-    runtime.options().on_unobserved_error(name_of(task), error);
+    runtime.options().on_unobserved_error(name_if_possible(task), error);
   } else {
     as_a_courtesy([&] { fmt::print(stderr, "sheaf: a callback of task '{}' failed: {}\n", name_of(task), text_of(error)); });
   }
@@ -338,8 +347,7 @@ bool runtime_core::wait_until_drained(sync::nanoseconds deadline, bool only_call
   sync::nanoseconds notice = saturating_add(sync::now(), k_patience);
   while (live_.size() != 0) {
     const sync::nanoseconds now = sync::now();
-    const bool calls_out = (calls_out_.load(sync::relaxed) & ~k_abandoned) != 0;
-    if (now >= deadline && (calls_out || !only_calls_may_stay)) return false;
+    if (now >= deadline && (calls_are_out() || !only_calls_may_stay)) return false;
     if (now >= notice) {
       name_what_is_left();
       notice = sync::k_forever;

@@ -61,6 +61,8 @@ class runtime_core {
   void item_done() noexcept {
     if (counts_items_) count_item_done();
   }
+  /// Some are queued, or run.
+  [[nodiscard]] bool calls_are_out() const noexcept { return (calls_out_.load(sync::relaxed) & ~k_abandoned) != 0; }
   /// A blocking call has returned, or was ended before it began. Once per begin_call(), before the entry's reference goes.
   void call_ended() noexcept;
   void item_begun() noexcept {

@@ -179,22 +179,35 @@ wait_end wait_on_thread(task_core& target, const time_limit& limit) {
   throw_cancelled(self);
 }
 
-/// Its get() was given up, and what it uses may be the caller's.
+/// The target is runnable, and runs on this stack. False: nothing has come in for it, or somebody else has it.
+bool run_what_came_in_here(thread_context& here, task_core& target, runtime_core& runtime) noexcept {
+  runtime.item_begun();
+  ++here.claims;
+  const bool ran = run_what_came_in(target);
+  --here.claims;
+  runtime.item_done();
+  return ran;
+}
+
+/// Its get() was given up, and what it uses may be the caller's. Where nobody else can run it while this thread waits, it is run here. What
+/// may come in for it yet is waited for: the end of a blocking call, or of a step (or a mere look) on another thread.
 void end_owned(task_core& target) noexcept {
+  constexpr sync::nanoseconds k_look_again = 1'000'000;
   request_cancel(target, "its get() was given up");
   const runtime_pin runtime(target);
   thread_context& here = context();
+  unsigned patience = 100;  // looks at a target that somebody has: perhaps a stack that waits for this one
   while (runtime && !target.state.is_complete()) {
     try {
       static_cast<void>(wait_once(here, target, *runtime, sync::k_forever, nullptr));
-    } catch (...) {  // would_deadlock: nobody else can run it while this thread waits
-      runtime->item_begun();
-      ++here.claims;
-      const bool ran = run_what_came_in(target);
-      --here.claims;
-      runtime->item_done();
-      if (!ran) return;
+      continue;
+    } catch (...) {  // would_deadlock
     }
+    if (run_what_came_in_here(here, target, *runtime)) continue;
+    const bool taken = (target.state.snapshot() & task_state::running) != 0;
+    if (!runtime->calls_are_out() && !(taken && patience-- != 0)) return;
+    sync::parker nobody;
+    static_cast<void>(nobody.wait(saturating_add(sync::now(), k_look_again)));
   }
 }
 

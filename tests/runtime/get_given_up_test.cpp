@@ -10,6 +10,7 @@
 #include <sheaf/queue.hpp>
 #include <sheaf/runtime.hpp>
 #include <sheaf/sleep.hpp>
+#include <sheaf/spawn.hpp>
 #include <sheaf/this_task.hpp>
 
 #include "support/flavour.hpp"
@@ -72,6 +73,26 @@ TEST(GivenUpGet, AWaitThatWouldDeadlockIsEndedInPlace) {
     EXPECT_EQ(runtime::current()->tasks().size(), 1U);
     co_await this_task::yield();
   });
+}
+
+/// Nor does a blocking call of the task's go on with it.
+TEST(GivenUpGet, ACallOfTheTaskIsWaitedFor) {
+  for (int round = 0; round < 100; ++round) {
+    runtime rt({.workers = 1, .max_spares = 0});
+    rt.run([]() -> coro<> {
+      std::atomic<bool> begun{false}, ended{false};
+      const auto call = [&](cancel_token token) {
+        begun.store(true);
+        while (!token.requested()) std::this_thread::yield();
+        for (int i = 0; i < 100; ++i) std::this_thread::yield();
+        ended.store(true);
+      };
+      const auto work = [&]() -> coro<> { co_await spawn_blocking(call); };
+      EXPECT_THROW(work().get(), would_deadlock);
+      EXPECT_EQ(begun.load(), ended.load());
+      co_return;
+    });
+  }
 }
 
 /// What a wait was given before its get() was cancelled is not lost: the value counts, the next wait is cancelled.

@@ -53,8 +53,8 @@ struct runtime_options {
   time_limit slow_step = std::chrono::milliseconds(100);
   /// Called with one line, on the thread that found out. Must not throw. Default: stderr.
   std::function<void(std::string_view line)> on_debug_report = {};
-  /// Called once for each failure nobody looked at, on the thread that found out; the end of the runtime waits for it. Must not throw.
-  /// Default: one line on stderr.
+  /// Called once for each failure nobody looked at, on the thread that found out; the end of the runtime waits for it. Must not
+  /// throw, nor end the runtime. Default: one line on stderr.
   std::function<void(std::string_view task_name, std::exception_ptr error)> on_unobserved_error = {};
 };
 

@@ -129,7 +129,7 @@ class own_awaiter final : public task_awaiter {
 bool wait_blocking(task_core& target, const time_limit& limit);
 /// The same without limit for a task of which only the caller knows, and which uses what the caller owns: if the wait is given up (the
 /// caller's cancel), the task is asked to stop and waited for first. If it gives a value all the same, that is what counts. Not complete
-/// afterwards: this threw, and the task cannot end before this thread goes on.
+/// afterwards: this threw would_deadlock, and what the task waits for cannot go on before this thread does.
 void wait_owned(task_core& target);
 
 }  // namespace sheaf::detail
