@@ -4,9 +4,9 @@
 usage: orders.py BUILD [--only TEXT] [--seconds S] [--jobs N] [--table FILE]
 
 BUILD is a build directory whose explorer and race_explorer are up to date: the first shows stores that come too late, the second data
-races. An order is weakened by one step: acq_rel to release and to acquire, acquire and release to relaxed, seq_cst to what is below it.
-Each weaker order is explored for at most S seconds in each program. Prints what was found, or that nothing was; --only chooses sites that
-contain TEXT; --table writes Markdown.
+races. An order is weakened by one step: acq_rel to release and to acquire, acquire and release to relaxed; seq_cst to what is below it and
+to relaxed. Each weaker order is explored for at most S seconds in each program; --only chooses sites that contain TEXT; --table writes
+Markdown. What nothing shows must be argued in argued.txt: the exit status is how many are neither shown nor argued.
 """
 import argparse
 import collections
@@ -86,6 +86,21 @@ def try_weaker(programs, where, order, seconds):
     return None
 
 
+def read_arguments():
+    """The reasons of argued.txt by (file, code, weaker order)."""
+    reasons = {}
+    where = None
+    for line in (HERE / "argued.txt").read_text().splitlines():
+        if line.startswith("#") or not line.strip():
+            continue
+        if line.startswith("  "):
+            reasons[where] = (reasons.get(where, "") + " " + line.strip()).strip()
+        else:
+            file, code, order = line.split(" | ")
+            where = (file, code, order)
+    return reasons
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("build", type=pathlib.Path)
@@ -100,20 +115,26 @@ def main():
     sites = find_sites(programs[0], scenarios)
     tries = [(each, order) for name, each in sorted(sites.items()) if given.only in name
              for order in WEAKER.get((each.kind, each.order), [])]
+    reasons = read_arguments()
     rows = []
     with concurrent.futures.ThreadPoolExecutor(given.jobs) as pool:
         work = pool.map(lambda one: try_weaker(programs, *one, given.seconds), tries)
         for (where, order), found in zip(tries, work):
-            said = "nothing found" if found is None else "{} in {}, run {} ({})".format(found[1], found[0], found[2], found[3])
+            file = where.name.split(":")[0]
+            reason = None if found else reasons.get((file, where.code, order), "")
+            said = f"{found[1]} in {found[0]}, run {found[2]} ({found[3]})" if found else reason or "NEITHER SHOWN NOR ARGUED"
             print(f"{where.name} {where.order} -> {order}: {said}\n     {where.code}", flush=True)
-            rows.append((where, order, found))
-    missed = sum(found is None for _, _, found in rows)
-    print(f"{len(rows)} weaker orders at {len(sites)} sites, {missed} of them not noticed")
+            rows.append((file, where, order, found, reason))
+    missed = sum(reason == "" for *_, reason in rows)
+    shown = sum(found is not None for *_, found, _ in rows)
+    print(f"{len(rows)} weaker orders at {len(sites)} sites: {shown} shown, {len(rows) - shown - missed} argued, {missed} neither")
     if given.table:
-        lines = ["| operation | order | weaker | found by |", "|---|---|---|---|"]
-        for where, order, found in rows:
-            lines.append(f"| `{where.name}` | {where.order} | {order} | {found[0] + ': ' + found[1] if found else ''} |")
+        lines = ["| file | operation | weaker | shown by, or argued |", "|---|---|---|---|"]
+        for file, where, order, found, reason in rows:
+            shown_by = f"`{found[0]}`: {found[1]}" if found else reason
+            lines.append(f"| `{file}` | `{where.code.replace('|', chr(92) + '|')}` | {order} | {shown_by} |")
         given.table.write_text("\n".join(lines) + "\n")
+    return missed
 
 
 if __name__ == "__main__":

@@ -103,8 +103,8 @@ class world {
     if (++steps_ > how_->steps) fail("no end: too many steps");
     notes_.push_back({self->id, kind, where != nullptr ? history_of(where).name : 0});
     if (kind == operation::load || kind == operation::update) offer_late_stores(where);
-    if (kind == operation::store || kind == operation::update) end_late_updates(where);
     switch_from(true);
+    if (kind == operation::store || kind == operation::update) end_late_updates(where);
   }
   void has_read(const void* where) {
     place_history& at = history_of(where);

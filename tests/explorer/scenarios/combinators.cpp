@@ -283,6 +283,23 @@ void blocking_keeps_alive_against_a_call() {
   rt.spawn_blocking([] {}).get();
 }
 
+/// A call that is asked to stop while it is started does not wait for a thread.
+void blocking_cancelled_at_its_start() {
+  runtime rt({.workers = 1, .max_blocking_threads = 1});
+  sheaf::detail::sync::parker word;
+  const task<> busy = rt.spawn_blocking([&word] { word.wait(); });
+  task<> late;
+  bool asked = false;
+  together({[&] { late = rt.spawn_blocking([] {}); },
+            [&] {
+              for (const any_task& each : rt.tasks()) asked = (each != any_task(busy) && each.cancel()) || asked;
+            }});
+  if (asked) wait_out(late);
+  word.signal();
+  wait_out(busy);
+  wait_out(late);
+}
+
 const std::array k_scenarios{
     scenario{"completion_queue.against_consumer", completions_against_consumers, {.preemptions = 1, .random_runs = 3000}},
     scenario{"completion_queue.after_a_cancelled_wait",
@@ -304,6 +321,7 @@ const std::array k_scenarios{
     scenario{"blocking.grows", blocking_grows_for_a_call_that_is_waited_for, {.preemptions = 1, .random_runs = 2000}},
     scenario{
         "blocking.keeps_alive", blocking_keeps_alive_against_a_call, {.preemptions = 2, .early_time = true, .random_runs = 2000}},
+    scenario{"blocking.cancelled_at_its_start", blocking_cancelled_at_its_start, {.preemptions = 2, .random_runs = 2000}},
     scenario{"blocking.cancelled_in_the_queue", blocking_cancelled_in_the_queue, {.preemptions = 2, .random_runs = 2000}},
 };
 

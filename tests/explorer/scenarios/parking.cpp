@@ -1,7 +1,10 @@
 /// No wake-up is slept through: idle_set.hpp, the pool's posts, parker.hpp, and get() on a worker that hands its seat over.
 #include <array>
+#include <functional>
 #include <memory>
+#include <utility>
 
+#include <sheaf/event.hpp>
 #include <sheaf/runtime.hpp>
 #include <sheaf/spawn.hpp>
 
@@ -102,13 +105,62 @@ void two_workers_get_each_others_work() {
   check(one.get() + two.get() == 6, "the values");
 }
 
-/// Each thread that blocks is relied upon by the next: nobody is told that it would wait for ever.
-void last_thread_is_signalled_before_it_blocks() {
-  sheaf::runtime rt({.workers = 2, .max_spares = 0});
-  const auto first = rt.spawn([] {});
-  const auto second = rt.spawn([first] { first.get(); });
-  const auto third = rt.spawn([second] { second.get(); });
-  third.get();
+struct calls final : sheaf::work_item {
+  explicit calls(std::function<void()> what) noexcept
+      : work_item([](work_item& self) noexcept {
+          static_cast<calls&>(self).what();
+          static_cast<calls&>(self).ran.signal();
+        }),
+        what(std::move(what)) {}
+  std::function<void()> what;
+  sync::parker ran;
+};
+
+/// The last other thread signals a thread that is about to block, and then relies on it: neither is told that it would wait for ever.
+void signalled_by_the_last_thread() {
+  pool p({.workers = 2, .max_spares = 0});
+  sync::parker first, second;
+  calls waits_first([&] {
+    check(p.block(first) == pool::block_result::signalled, "signalled");
+    second.signal();
+  });
+  calls signals_first([&] {
+    first.signal();
+    check(p.block(second) == pool::block_result::signalled, "signalled");
+  });
+  p.post(waits_first);
+  p.post(signals_first);
+  waits_first.ran.wait();
+  signals_first.ran.wait();
+}
+
+/// Both workers are blocked in get(). What the one waits for is asked to stop and runs on the other, whose wait has ended meanwhile: it uses
+/// the first one's locals until it is over.
+void given_up_while_it_ends_elsewhere() {
+  sheaf::runtime rt({.workers = 2, .max_blocking_threads = 1, .max_spares = 0});
+  sync::parker word;
+  const auto call = rt.spawn_blocking([&word] { word.wait(); });
+  const auto other = rt.spawn([call] { call.get(); });
+  const auto one = rt.spawn([] {
+    sheaf::event never;
+    bool inside = false;
+    const auto waits = [&]() -> sheaf::coro<> {
+      inside = true;
+      try {
+        co_await never.wait();
+      } catch (const sheaf::cancelled&) {
+      }
+      inside = false;
+    };
+    try {
+      waits().get();
+    } catch (const sheaf::would_deadlock&) {
+    }
+    check(!inside, "it has ended");
+  });
+  together({[&word] { word.signal(); }, [&one] { one.cancel(); }});
+  wait_out(one);
+  other.get();
 }
 
 const std::array k_scenarios{
@@ -117,8 +169,8 @@ const std::array k_scenarios{
     scenario{"parking.pool_runs_what_is_posted", pool_runs_what_is_posted, {.preemptions = 2, .random_runs = 2000}},
     scenario{"parking.pool_stops_while_posting", pool_stops_while_posting, {.preemptions = 3, .random_runs = 2000}},
     scenario{"parking.pool_goes_while_a_post_returns", pool_goes_while_a_post_returns, {.preemptions = 3, .random_runs = 2000}},
-    scenario{
-        "parking.last_thread_is_signalled", last_thread_is_signalled_before_it_blocks, {.preemptions = 2, .random_runs = 5000}},
+    scenario{"parking.signalled_by_the_last_thread", signalled_by_the_last_thread, {.preemptions = 2, .random_runs = 5000}},
+    scenario{"parking.given_up_while_it_ends", given_up_while_it_ends_elsewhere, {.preemptions = 2, .random_runs = 3000}},
     scenario{"parking.get_on_the_only_worker", get_on_the_only_worker, {.preemptions = 2, .random_runs = 2000}},
     scenario{"parking.two_workers_get", two_workers_get_each_others_work, {.preemptions = 1, .random_runs = 5000}},
 };

@@ -79,7 +79,7 @@ void pop_against_steal() {
 void pop_against_two_thieves() {
   deque<deque_use::lifo> stack(true, 2);
   std::array<item, 2> items;
-  for (item& each : items) check(stack.push(each), "pushed");
+  for (item& each : items) check(stack.push(each.made_ready()), "pushed");
   together({[&] {
               run_if(stack.pop());
               run_if(stack.pop());
