@@ -152,6 +152,17 @@ void children_of_when_all() {
   }
 }
 
+/// A child that is a parent itself is posted by a request while its own children end and go on with it: its stale entry is popped while it
+/// ends, and its block freed by the parent.
+void nested_when_all_against_cancel() {
+  runtime rt({.workers = 2});
+  const auto nothing = []() -> coro<> { co_return; };
+  const auto child = [&nothing]() -> coro<> { co_await when_all(nothing(), nothing()); };
+  const task<> t = rt.spawn([&]() -> coro<> { co_await when_all(child(), nothing()); });
+  together({[&] { t.cancel(); }});
+  wait_out(t);
+}
+
 const std::array k_scenarios{
     scenario{"waiter_list.leaving_against_close", leaving_against_close, {.preemptions = 5, .late_stores = true}},
     scenario{"task.cancel_against_run_and_end", cancel_against_run_and_end, {.preemptions = 2, .random_runs = 2000}},
@@ -161,6 +172,7 @@ const std::array k_scenarios{
     scenario{"task.failure_is_seen", failure_is_seen, {.preemptions = 2, .random_runs = 2000}},
     scenario{"task.failure_is_reported_once", failure_is_reported_once, {.preemptions = 2, .random_runs = 2000}},
     scenario{"task.listed_against_spawn_and_end", tasks_against_spawn_and_end, {.preemptions = 1, .random_runs = 2000}},
+    scenario{"task.nested_when_all", nested_when_all_against_cancel, {.preemptions = 2, .random_runs = 3000}},
     scenario{"task.children_of_when_all", children_of_when_all, {.preemptions = 1, .random_runs = 3000}},
 };
 
