@@ -14,6 +14,8 @@
 
 extern "C" void __sanitizer_set_death_callback(void (*)(void)) __attribute__((weak));
 
+extern "C" const char* __tsan_default_options() { return "halt_on_error=1"; }
+
 namespace explorer {
 
 namespace {
