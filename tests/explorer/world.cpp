@@ -199,6 +199,7 @@ void world::serve(actor& me) {
     me.run(me.argument);
     thread_sanitizer::release(&me);
     const thread_sanitizer::unseen here;
+    if (!me.late.empty()) switch_from(true);  // what it keeps back may stay so a while
     drain(me);
     me.now = actor::state::ended;
     if (std::ranges::all_of(active_, [](const actor* each) { return each->now == actor::state::ended; })) {
