@@ -563,22 +563,20 @@ TEST(TaskState, AForkedChildAloneFinishesWithAStore) {
 /// the entry, reads C's function, and finds that C runs. C ends with a store that did not acquire what the other worker did to the word, so
 /// C's parent freed the block with nothing to order that after the read. Only ThreadSanitizer sees it.
 TEST(TaskState, TheEndOfAForkedChildSeesWhoHasConsumedItsStaleEntry) {
-  for (int round = 0; round < 100; ++round) {
-    task_state w(task_state::initial_forked);
-    EXPECT_EQ(w.end_step(), end::idle);
-    EXPECT_EQ(w.request_cancel(false, task_state::callbacks_are::unlocked), cancel::post);
-    EXPECT_EQ(w.wake_inline(), task_state::take::taken_cancelled);
-    int block = 1;
-    std::thread other([&] {
-      EXPECT_EQ(block, 1);
-      EXPECT_EQ(w.begin_run(), begin::skip);
-    });
-    while ((w.snapshot() & task_state::queued) != 0) std::this_thread::yield();
-    EXPECT_TRUE(w.finish_forked());
-    EXPECT_TRUE(w.drop_parent_reference());
-    block = 0;
-    other.join();
-  }
+  task_state w(task_state::initial_forked);
+  EXPECT_EQ(w.end_step(), end::idle);
+  EXPECT_EQ(w.request_cancel(false, task_state::callbacks_are::unlocked), cancel::post);
+  EXPECT_EQ(w.wake_inline(), task_state::take::taken_cancelled);
+  int block = 1;
+  std::thread other([&] {
+    EXPECT_EQ(block, 1);
+    EXPECT_EQ(w.begin_run(), begin::skip);
+  });
+  while ((w.snapshot() & task_state::queued) != 0) std::this_thread::yield();
+  EXPECT_TRUE(w.finish_forked());
+  EXPECT_TRUE(w.drop_parent_reference());
+  block = 0;
+  other.join();
 }
 
 TEST(TaskState, AForkedChildThatOthersReferToFinishesLikeATask) {
