@@ -32,7 +32,7 @@ void crew::start_worker(worker& seat) {
     ++running_;
   }
   try {
-    start(seat);
+    start(&seat);
   } catch (...) {
     const sync::lock_guard guard(lock_);
     --running_;
@@ -40,9 +40,9 @@ void crew::start_worker(worker& seat) {
   }
 }
 
-/// Starts a thread in `seat`; the caller has counted it in running_.
-void crew::start(worker& seat) {
-  auto fresh = std::make_unique<member>(*this, &seat);
+/// Starts a thread in `seat`, null: UNSEATED; the caller has counted it in running_.
+void crew::start(worker* seat) {
+  auto fresh = std::make_unique<member>(*this, seat);
   member& m = *fresh;
   {
     // Listed first: from its first instruction on, the thread may do whatever a member does.
@@ -63,13 +63,15 @@ void crew::start(worker& seat) {
 void crew::thread_main(void* argument) noexcept {
   member& me = *static_cast<member*>(argument);
   me.owner.live(me);
+  me.ended.signal();
 }
 
 void crew::live(member& me) noexcept {
   thread_context& here = context();
-  here.member_of = this;
+  here.member = &me;
   if (options_.on_thread_start != nullptr) options_.on_thread_start(options_.argument);
-  for (worker* seat = std::exchange(me.seat, nullptr); seat != nullptr; seat = next_seat(me)) {
+  worker* const first = std::exchange(me.seat, nullptr);
+  for (worker* seat = first != nullptr ? first : next_seat(me); seat != nullptr; seat = next_seat(me)) {
     here.seat = seat;
     seat->serve();
     if (std::exchange(here.seat, nullptr) != nullptr) {  // still seated: the loop ended because the pool stops
@@ -88,7 +90,7 @@ worker* crew::next_seat(member& me) noexcept {
   }
   --running_;
   if (stopping_) return nullptr;
-  if (idle_count_ == k_idle_spares) {
+  if (idle_count_ == k_idle_spares || spares_ > options_.max_spares) {
     --spares_;
     unlink(members_, me);
     // A thread that leaves joins the one that left before it, so at most one is waiting to be joined.
@@ -112,17 +114,21 @@ void crew::join(member* gone) noexcept {
   delete gone;
 }
 
-crew::block_result crew::block(sync::parker& until, sync::nanoseconds deadline) noexcept {
+crew::block_result crew::block(sync::parker& until, sync::nanoseconds deadline, beyond_max_spares allowed) noexcept {
   if (until.signalled()) return block_result::signalled;
   if (deadline != sync::k_forever && sync::now() >= deadline) return block_result::timed_out;
   const auto wait = [&] { return until.wait(deadline) ? block_result::signalled : block_result::timed_out; };
-  if (context().member_of != this) return wait();  // a foreign thread: no seat is at stake
+  if (!is_member()) return wait();  // a foreign thread: no seat is at stake
 
   thread_context& here = context();
   blocked_entry entry{until, deadline, here.seat};
   while (entry.seat == nullptr || !hand_over(entry)) {
-    const in_place result = block_in_place(entry);
+    const in_place result = block_in_place(entry, allowed);
     if (result == in_place::blocked) break;
+    if (result == in_place::listed_alone) {
+      if (start_relief(entry)) break;
+      return block_result::would_deadlock;
+    }
     // The second look at `until`: the last other thread may have signalled it before it blocked itself.
     if (result == in_place::alone) return until.signalled() ? block_result::signalled : block_result::would_deadlock;
   }
@@ -161,7 +167,7 @@ bool crew::hand_over(blocked_entry& entry) noexcept {
     ++spares_;
   }
   try {
-    start(*seat);
+    start(seat);
   } catch (const std::exception&) {  // no thread or no memory to be had: as good as no spare
     const sync::lock_guard guard(lock_);
     --spares_;
@@ -174,14 +180,35 @@ bool crew::hand_over(blocked_entry& entry) noexcept {
 }
 
 /// SEATED or UNSEATED -> BLOCKED, keeping the seat, if any, until it is adopted. Else nothing has changed: there is a spare for the
-/// seat by now, which hand_over() did not see; or nobody else runs.
-crew::in_place crew::block_in_place(blocked_entry& entry) noexcept {
+/// seat by now, which hand_over() did not see; or nobody else runs. Unless that may be: then the caller is BLOCKED, and start_relief()
+/// follows.
+crew::in_place crew::block_in_place(blocked_entry& entry, beyond_max_spares allowed) noexcept {
   const sync::lock_guard guard(lock_);
   if (entry.seat != nullptr && idle_ != nullptr) return in_place::spare_has_come;  // I2
-  if (!others_run()) return in_place::alone;
-  --running_;
+  const bool alone = !others_run();
+  if (alone && (allowed == beyond_max_spares::no || entry.until.signalled())) return in_place::alone;
   entry.next = std::exchange(blocked_, &entry);
+  if (alone) {
+    ++spares_;  // I4; running_ stays as it is: the relief takes the caller's place in it
+    return in_place::listed_alone;
+  }
+  --running_;
   return in_place::blocked;
+}
+
+/// False: there is no thread to be had, and the caller runs again, perhaps without its seat.
+bool crew::start_relief(blocked_entry& entry) noexcept {
+  try {
+    start(nullptr);
+  } catch (const std::exception&) {
+    const sync::lock_guard guard(lock_);
+    --spares_;
+    unlink(blocked_, entry);
+    if (entry.seat == nullptr) context().seat = nullptr;
+    return false;
+  }
+  spares_started_.fetch_add(1, sync::relaxed);
+  return true;
 }
 
 /// Under lock_. Whether some thread other than the caller runs or is about to: signalled or timed out, but not awake yet.
@@ -196,8 +223,18 @@ bool crew::others_run() const noexcept {
   return false;
 }
 
+bool crew::is_member() const noexcept { return context().member != nullptr && &context().member->owner == this; }
+
+bool crew::leave_behind() noexcept {
+  if (!is_member()) return false;
+  member& me = *context().member;
+  me.left_behind = true;
+  me.ended.signal();
+  return true;
+}
+
 void crew::stop() noexcept {
-  SHEAF_ASSERT(context().member_of != this);
+  SHEAF_ASSERT(!is_member());
   {
     const sync::lock_guard guard(lock_);
     stopping_ = true;
@@ -216,7 +253,13 @@ void crew::stop() noexcept {
       if (gone != nullptr && gone == members_) members_ = gone->next;
     }
     if (gone == nullptr) return;
-    join(gone);
+    gone->ended.wait();
+    if (gone->left_behind) {
+      gone->started.wait();
+      gone->thread.detach();
+    } else {
+      join(gone);
+    }
   }
 }
 

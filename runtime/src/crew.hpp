@@ -18,7 +18,10 @@
 ///     become a spare adopts such a seat first.
 /// I3  A seat has at most one thread. It changes hands under lock_, or by the start of a thread, so the queues' owner-only state
 ///     goes with it.
-/// I4  At most `workers + max_spares` threads exist.
+/// I4  At most `workers + max_spares` threads exist, and one more for each block() that may not be refused: such a thread starts
+///     UNSEATED, adopts the seat of one that is blocked, and does not stay as a spare.
+/// I5  stop() joins every thread but those that were left behind: one that may wait for ever says so itself. The crew is then never
+///     destroyed.
 ///
 /// @par Threads  Everything but the constructor, start_worker() and stop() runs on the crew's own threads; block() accepts any.
 
@@ -28,6 +31,7 @@
 
 namespace sheaf::detail {
 
+class crew;
 class worker;
 
 struct pool_options {
@@ -37,9 +41,23 @@ struct pool_options {
   void* argument = nullptr;
 };
 
+/// One of the threads.
+struct crew_member {
+  crew& owner;
+  worker* seat;           ///< set before the thread starts, or under lock_ before `called`; null when called to leave
+  sync::thread thread{};  ///< set by the starter before `started`
+  sync::parker started{};
+  sync::parker called{};
+  sync::parker ended{};         ///< the thread's life, or its belonging to the crew:
+  bool left_behind = false;     ///< set before `ended`; nobody deletes it then
+  crew_member* next = nullptr;  ///< in members_
+  crew_member* next_idle = nullptr;
+};
+
 class crew {
  public:
   enum class block_result { signalled, timed_out, would_deadlock };
+  enum class beyond_max_spares : bool { no, yes };
 
   explicit crew(const pool_options& options) noexcept : options_(options) {}
   crew(const crew&) = delete;
@@ -49,7 +67,10 @@ class crew {
   void start_worker(worker& seat);
 
   /// See pool::block().
-  [[nodiscard]] block_result block(sync::parker& until, sync::nanoseconds deadline) noexcept;
+  [[nodiscard]] block_result block(sync::parker& until, sync::nanoseconds deadline, beyond_max_spares allowed) noexcept;
+
+  /// See pool::leave_behind().
+  bool leave_behind() noexcept;
 
   /// Joins every thread. The seats' loops must have been told to end. Role: a thread outside the crew, once.
   void stop() noexcept;
@@ -60,15 +81,7 @@ class crew {
  private:
   static constexpr unsigned k_idle_spares = 4;  ///< more than these leave
 
-  struct member {
-    crew& owner;
-    worker* seat;           ///< set before the thread starts, or under lock_ before `called`; null when called to leave
-    sync::thread thread{};  ///< set by the starter before `started`
-    sync::parker started{};
-    sync::parker called{};
-    member* next = nullptr;  ///< in members_
-    member* next_idle = nullptr;
-  };
+  using member = crew_member;
   /// A thread inside block(); lives on its stack, listed under lock_.
   struct blocked_entry {
     sync::parker& until;
@@ -77,15 +90,17 @@ class crew {
     blocked_entry* next = nullptr;
   };
 
-  void start(worker& seat);
+  void start(worker* seat);
+  [[nodiscard]] bool is_member() const noexcept;
   static void thread_main(void* argument) noexcept;
   static void join(member* gone) noexcept;
   void live(member& me) noexcept;
   [[nodiscard]] worker* next_seat(member& me) noexcept;
 
   [[nodiscard]] bool hand_over(blocked_entry& entry) noexcept;
-  enum class in_place { blocked, spare_has_come, alone };
-  [[nodiscard]] in_place block_in_place(blocked_entry& entry) noexcept;
+  enum class in_place { blocked, spare_has_come, alone, listed_alone };
+  [[nodiscard]] in_place block_in_place(blocked_entry& entry, beyond_max_spares allowed) noexcept;
+  [[nodiscard]] bool start_relief(blocked_entry& entry) noexcept;
   [[nodiscard]] bool others_run() const noexcept;
 
   const pool_options options_;

@@ -130,7 +130,7 @@ bool manual_clock_core::step() noexcept {
     now_.store(std::max(now(), reached.target), sync::relaxed);
     reached.reached.signal();  // its owner may be gone now
   } else if (next == sync::k_forever) {
-    report_deadlock();
+    return report_deadlock();
   } else {
     now_.store(std::max(now(), next), sync::relaxed);
     fire_instant();
@@ -157,11 +157,14 @@ timer_queue* manual_clock_core::not_asked_in(std::uint64_t pass) const noexcept 
   return queue;
 }
 
-void manual_clock_core::report_deadlock() noexcept {
-  clock_waiter& stuck = *latest_waiter_;
-  unlink(stuck);
-  stuck.deadlocked = true;
-  stuck.parker->signal();  // its owner may be gone now
+bool manual_clock_core::report_deadlock() noexcept {
+  clock_waiter* stuck = latest_waiter_;
+  while (stuck != nullptr && stuck->patient) stuck = stuck->next;
+  if (stuck == nullptr) return false;
+  unlink(*stuck);
+  stuck->deadlocked = true;
+  stuck->parker->signal();  // its owner may be gone now
+  return true;
 }
 
 manual_clock_core::request** manual_clock_core::earliest_request() noexcept {

@@ -84,11 +84,15 @@ class pool {
   /// Waits for `until`. The calling thread's seat, with its queues, goes to a spare; it does not come back: context().seat is
   /// null afterwards, and when the current item returns the thread becomes a spare. Without a spare the thread waits in its seat,
   /// which the next thread to become a spare adopts. would_deadlock, whatever the deadline: no other thread of the pool runs, so
-  /// nothing here could end the wait; nothing has changed.
+  /// nothing here could end the wait; nothing has changed. With `beyond_max_spares::yes` one more thread is started instead, and
+  /// would_deadlock means that none is to be had.
   /// @par Threads  Any; a thread of the pool without a seat is counted as well, a foreign one just waits.
-  [[nodiscard]] block_result block(sync::parker& until, sync::nanoseconds deadline = sync::k_forever) noexcept {
-    return crew_.block(until, deadline);
+  [[nodiscard]] block_result block(sync::parker& until, sync::nanoseconds deadline = sync::k_forever,
+                                   crew::beyond_max_spares allowed = crew::beyond_max_spares::no) noexcept {
+    return crew_.block(until, deadline, allowed);
   }
+  /// stop() does not wait for the calling thread any more. False: it is not of this pool.
+  bool leave_behind() noexcept { return crew_.leave_behind(); }
 
   /// Runs what was posted before, then joins all threads. Idempotent. The caller sees to it that no item is running that blocks
   /// for ever, and that nothing is posted from outside meanwhile.

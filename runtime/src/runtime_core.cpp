@@ -280,6 +280,14 @@ void runtime_core::wait_for_foreign_items() noexcept {
   }
 }
 
+bool runtime_core::leave_behind(const thread_context& here) noexcept {
+  if (here.step != inside::task || here.runtime != this) return false;
+  if (native_) return native_->leave_behind();
+  // order: as in count_item_done(). It is counted down once more when the item ends after all: nobody looks any more.
+  if (foreign_items_.fetch_sub(1, sync::release) == 1) drained_.signal();
+  return true;
+}
+
 std::uint32_t runtime_core::milliseconds() const noexcept {
   const sync::nanoseconds now = clock_ != nullptr ? timers_.now() : sync::coarse_now();
   return static_cast<std::uint32_t>(std::max<sync::nanoseconds>(now - began_, 0) / 1'000'000);
@@ -309,7 +317,8 @@ runtime_metrics runtime_core::metrics() const noexcept {
 /// 2. Every live task is asked to stop, once.
 /// 3. Wait until none is live. Past the limit, and only while blocking calls are out, give up waiting: what waits for them stays
 ///    parked, kept alive with this core.
-/// 4. Wait until no foreign thread is in the middle of a call on this core; it may have brought one more task.
+/// 4. Wait until no foreign thread is in the middle of a call on this core; it may have brought one more task. Not when calls are left
+///    behind: such a thread may be waiting for one, the core stays for it, and what it posts is dropped.
 /// 5. Timers, blocking threads and workers are joined, in this order: each may post to the later ones, none to the earlier.
 bool runtime_core::shutdown(time_limit limit, bool detach) {
   const sync::lock_guard guard(shutdown_lock_);

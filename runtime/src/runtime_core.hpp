@@ -61,7 +61,7 @@ class runtime_core {
   void item_done() noexcept {
     if (counts_items_) count_item_done();
   }
-  /// Some are queued, or run.
+  /// Some are queued, or run. A hint.
   [[nodiscard]] bool calls_are_out() const noexcept { return (calls_out_.load(sync::relaxed) & ~k_abandoned) != 0; }
   /// A blocking call has returned, or was ended before it began. Once per begin_call(), before the entry's reference goes.
   void call_ended() noexcept;
@@ -88,6 +88,11 @@ class runtime_core {
   [[nodiscard]] bool closed() const noexcept { return closing_.load(sync::relaxed); }
   /// The last live task of a closing runtime has gone.
   void drained() noexcept { drained_.signal(); }
+  /// Left behind: what is posted is dropped. Some of what was posted before may still run.
+  [[nodiscard]] bool gone() const noexcept { return gone_.load(sync::relaxed); }
+  /// For a thread that runs a task and goes on waiting for what was left behind, perhaps for ever: shutdown does not wait for it any more.
+  /// False: it did not anyway.
+  bool leave_behind(const thread_context& here) noexcept;
   /// False: the limit passed first. `detach`: the blocking calls that are out are then left behind,
   /// with this core kept alive; otherwise nothing is stopped yet. Plain threads only.
   bool shutdown(time_limit limit, bool detach);

@@ -50,7 +50,10 @@ constexpr unsigned k_claims_on_one_stack = 64;
 
 /// One blocked thread: its registration with the target, with its own task's cancel requests, and with a deadline.
 struct thread_wait final : waiter_node {
-  thread_wait() noexcept : waiter_node(&completed) {}
+  thread_wait(runtime_core& runtime, const thread_context& here) noexcept : waiter_node(&completed), clock(runtime.clock()) {
+    clocked.parker = &parker;
+    clocked.counted = here.step != inside::nothing && here.runtime->clock() == clock;
+  }
   static void completed(waiter_node& node, outcome_kind) noexcept {
     auto& self = static_cast<thread_wait&>(node);
     self.end(k_completed);
@@ -61,7 +64,7 @@ struct thread_wait final : waiter_node {
   }
 
   sync::parker parker;
-  manual_clock_core* clock = nullptr;
+  manual_clock_core* const clock;  ///< null: real time
   clock_waiter clocked;
 };
 
@@ -71,8 +74,8 @@ struct expiry final : timer {
   thread_wait* wait;
 };
 
-bool may_run_here(const thread_context& here, task_core& target, runtime_core& runtime) noexcept {
-  if (here.claims >= k_claims_on_one_stack) return false;
+/// Whether steps of the target may be run on this stack.
+bool may_run_here(const thread_context& here, const task_core& target, const runtime_core& runtime) noexcept {
   if (here.step != inside::nothing) return (here.step == inside::call) == target.blocking && here.runtime == &runtime;
   return here.owner == nullptr && !target.blocking && runtime.options().callers_help;
 }
@@ -126,10 +129,7 @@ enum class wait_end { completed, timed_out, asked_to_stop };
 /// `self`: whose cancel requests end the wait; null: nobody's.
 wait_end wait_once(const thread_context& here, task_core& target, runtime_core& runtime, sync::nanoseconds when,
                    task_core* self) {
-  thread_wait wait;
-  wait.clock = runtime.clock();
-  wait.clocked.parker = &wait.parker;
-  wait.clocked.counted = here.step != inside::nothing && here.runtime->clock() == wait.clock;
+  thread_wait wait(runtime, here);
   const auto on_cancelled = [&wait]() noexcept { wait.end(k_cancelled); };
   // Its own task's requests end the wait. Made before the registration below, so that whatever throws leaves nothing behind.
   const pending_cancel_registration<decltype(on_cancelled)> own_cancel(self, on_cancelled);
@@ -161,8 +161,8 @@ wait_end wait_on_thread(task_core& target, const time_limit& limit) {
   if (self == &target) throw invalid_state("get(): task " + label_of(target) + " waits for itself");
   const runtime_pin runtime(target);
   if (!runtime) return wait_end::completed;
-  if (may_run_here(here, target, *runtime) && run_here(here, target, *runtime) && target.state.is_complete())
-    return wait_end::completed;
+  const bool claims = here.claims < k_claims_on_one_stack && may_run_here(here, target, *runtime);
+  if (claims && run_here(here, target, *runtime) && target.state.is_complete()) return wait_end::completed;
 
   const sync::nanoseconds when =
       limit.unlimited() ? sync::k_forever : saturating_add(runtime->timers().now(), limit.nanoseconds());
@@ -179,7 +179,7 @@ wait_end wait_on_thread(task_core& target, const time_limit& limit) {
   throw_cancelled(self);
 }
 
-/// The target is runnable, and runs on this stack. False: nothing has come in for it, or somebody else has it.
+/// True: something had come in for the target, and it has run on this stack.
 bool run_what_came_in_here(thread_context& here, task_core& target, runtime_core& runtime) noexcept {
   runtime.item_begun();
   ++here.claims;
@@ -189,26 +189,47 @@ bool run_what_came_in_here(thread_context& here, task_core& target, runtime_core
   return ran;
 }
 
-/// Its get() was given up, and what it uses may be the caller's. Where nobody else can run it while this thread waits, it is run here. What
-/// may come in for it yet is waited for: the end of a blocking call, or of a step (or a mere look) on another thread.
+/// As block() for a wait that must not be refused: where nobody else is left to run what it waits for, somebody is found. May return early.
+void block_at_any_cost(runtime_core& runtime, thread_wait& wait, const thread_context& here) noexcept {
+  constexpr sync::nanoseconds k_look_again = 50'000'000, k_try_again = 1'000'000;
+  const sync::nanoseconds until = saturating_add(sync::now(), k_look_again);
+  if (here.step == inside::call) return static_cast<void>(park(wait, until));
+  runtime_core* const owner = here.owner;
+  if (owner != nullptr && owner->native() != nullptr && here.step == inside::task) {
+    if (owner->native()->block(wait.parker, until, crew::beyond_max_spares::yes) == pool::block_result::would_deadlock)
+      static_cast<void>(park(wait, saturating_add(sync::now(), k_try_again)));  // no thread is to be had just now
+    return;
+  }
+  const bool in_task = here.step != inside::nothing;
+  executor* const mine = (in_task ? here.runtime : &runtime)->foreign_executor();
+  if (mine == nullptr) return static_cast<void>(park(wait, until));
+  // Not as a task: an executor of this one thread then runs here what is queued.
+  if (mine->wait(wait.parker, until, in_task) == executor::wait_result::would_deadlock)
+    static_cast<void>(mine->wait(wait.parker, until, false));
+}
+
+/// Its get() was given up, and what it uses may be the caller's: only its end ends this wait.
 void end_owned(task_core& target) noexcept {
-  constexpr sync::nanoseconds k_look_again = 1'000'000;
   request_cancel(target, "its get() was given up");
   const runtime_pin runtime(target);
+  if (!runtime) return;
   thread_context& here = context();
-  unsigned patience = 100;  // looks at a target that somebody has: perhaps a stack that waits for this one
-  while (runtime && !target.state.is_complete()) {
-    try {
-      static_cast<void>(wait_once(here, target, *runtime, sync::k_forever, nullptr));
-      continue;
-    } catch (...) {  // would_deadlock
+  thread_wait wait(*runtime, here);
+  wait.clocked.patient = true;
+  if (!add_waiter(target, wait)) return;
+  if (wait.clock != nullptr) wait.clock->begin_wait(wait.clocked);
+  const bool runs_here = may_run_here(here, target, *runtime);
+  bool left_behind = false;
+  while (!wait.parker.signalled()) {
+    if (runs_here && run_what_came_in_here(here, target, *runtime)) continue;
+    if (!left_behind && runtime->gone()) left_behind = runtime->leave_behind(here);
+    if (left_behind) {
+      wait.parker.wait();
+    } else {
+      block_at_any_cost(*runtime, wait, here);
     }
-    if (run_what_came_in_here(here, target, *runtime)) continue;
-    const bool taken = (target.state.snapshot() & task_state::running) != 0;
-    if (!runtime->calls_are_out() && !(taken && patience-- != 0)) return;
-    sync::parker nobody;
-    static_cast<void>(nobody.wait(saturating_add(sync::now(), k_look_again)));
   }
+  wait.parker.wait_for(k_completed);
 }
 
 [[nodiscard]] bool has_value(const task_core& target) noexcept {

@@ -3,23 +3,31 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <thread>
+#include <utility>
 
+#include <sheaf/clock.hpp>
 #include <sheaf/event.hpp>
+#include <sheaf/inline_executor.hpp>
 #include <sheaf/mutex.hpp>
 #include <sheaf/queue.hpp>
 #include <sheaf/runtime.hpp>
 #include <sheaf/sleep.hpp>
 #include <sheaf/spawn.hpp>
 #include <sheaf/this_task.hpp>
+#include <sheaf/when_all.hpp>
 
+#include "support/drop_counter.hpp"
 #include "support/flavour.hpp"
+#include "support/gate.hpp"
 #include "support/until.hpp"
 
 namespace sheaf {
 namespace {
 
 using namespace std::chrono_literals;
+using test::drop_counter;
 using test::until_complete;
 
 SHEAF_ON_NATIVE_POOLS(GivenUpGetOnPools);
@@ -93,6 +101,229 @@ TEST(GivenUpGet, ACallOfTheTaskIsWaitedFor) {
       co_return;
     });
   }
+}
+
+/// A call that some other task has made, and will not end, is none of this wait's.
+TEST(GivenUpGet, ACallOfAnotherTaskIsNotWaitedFor) {
+  const test::gate leave;
+  runtime rt({.workers = 1, .max_spares = 0});
+  const task<> other = rt.spawn_blocking([](test::gate leave) { leave.wait(); }, leave);
+  rt.run([]() -> coro<> {
+    event never;
+    EXPECT_THROW(never.wait().get(), would_deadlock);
+    co_return;
+  });
+  leave.open();
+  other.get();
+}
+
+// What follows needs more than this stack: the only thread that could go on with it is the one that waits. Pools have one thread.
+
+class GivenUpGetOfTheLastThread : public ::testing::Test {
+ protected:
+  template <class F>
+  static void run(F&& body, runtime_options options = {}) {
+    options.workers = 1;
+    options.max_spares = 0;
+    runtime rt(std::move(options));
+    rt.run(std::forward<F>(body));
+  }
+};
+
+/// A cleanup that waits is the task's as much as any other step of it.
+TEST_F(GivenUpGetOfTheLastThread, ACleanupThatSleepsIsWaitedFor) {
+  run([]() -> coro<> {
+    event never;
+    bool cleaned = false;
+    const auto work = [&]() -> coro<> {
+      bool stopped = false;
+      try {
+        co_await never.wait();
+      } catch (const cancelled&) {
+        stopped = true;
+      }
+      if (!stopped) co_return;
+      co_await sleep_for(5ms);
+      cleaned = true;
+      throw cancelled();
+    };
+    EXPECT_THROW(work().get(), would_deadlock);
+    EXPECT_TRUE(cleaned);
+    co_return;
+  });
+}
+
+TEST_F(GivenUpGetOfTheLastThread, ACleanupThatWaitsForAnotherThreadIsWaitedFor) {
+  std::atomic<event*> awaited{nullptr};
+  std::thread outside([&] {
+    test::spin_until([&] { return awaited.load() != nullptr; });
+    awaited.load()->set();
+  });
+  run([&]() -> coro<> {
+    event never, done;
+    bool cleaned = false;
+    const auto work = [&]() -> coro<> {
+      bool stopped = false;
+      try {
+        co_await never.wait();
+      } catch (const cancelled&) {
+        stopped = true;
+      }
+      if (!stopped) co_return;
+      awaited.store(&done);
+      co_await done.wait();
+      cleaned = true;
+      throw cancelled();
+    };
+    EXPECT_THROW(work().get(), would_deadlock);
+    EXPECT_TRUE(cleaned);
+    co_return;
+  });
+  outside.join();
+}
+
+/// Its children are queued on the thread that waits.
+TEST_F(GivenUpGetOfTheLastThread, ChildrenEndBeforeIt) {
+  run([]() -> coro<> {
+    event never;
+    drop_counter drops;
+    const auto child = [&](const drop_counter::payload&) -> coro<> { co_await never.wait(); };
+    const auto begin = [&](drop_counter::payload a, drop_counter::payload b) -> coro<> { co_await when_all(child(a), child(b)); };
+    const auto work = [&]() -> coro<> { co_await begin(drops.make(), drops.make()); };
+    EXPECT_THROW(work().get(), would_deadlock);
+    EXPECT_EQ(drops.drops(), 2);
+    EXPECT_EQ(drops.alive(), 0);
+    co_return;
+  });
+}
+
+/// A call one level down is waiting for the only thread that makes calls: the request to end it is queued on the thread that waits.
+TEST_F(GivenUpGetOfTheLastThread, ACallOfAChildThatWaitsForAThreadEndsBeforeIt) {
+  const test::gate leave;
+  run(
+      [leave]() -> coro<> {
+        const task<> busy = spawn_blocking([](test::gate leave) { leave.wait(); }, leave);
+        drop_counter drops;
+        const auto call = [](const drop_counter::payload&) { ADD_FAILURE() << "it was asked to stop before it began"; };
+        const auto inner = [&]() -> coro<> { co_await spawn_blocking(call, drops.make()); };
+        const auto outer = [&]() -> coro<> { co_await inner(); };
+        EXPECT_THROW(outer().get(), would_deadlock);
+        EXPECT_EQ(drops.alive(), 0);
+        leave.open();
+        co_await busy;
+      },
+      {.max_blocking_threads = 1});
+}
+
+/// In a task of an inline executor every get() of what has begun is refused; what it gives up is run to its end all the same.
+TEST(GivenUpGet, OnAnInlineExecutorWhatIsQueuedIsRunHere) {
+  inline_executor host;
+  runtime rt({.executor = &host});
+  bool cleaned = false;
+  const task<> main = rt.spawn([&]() -> coro<> {
+    event never;
+    const auto child = [&]() -> coro<> { co_await never.wait(); };
+    const auto work = [&]() -> coro<> {
+      bool stopped = false;
+      try {
+        co_await when_all(child(), child());
+      } catch (const cancelled&) {
+        stopped = true;
+      }
+      if (!stopped) co_return;
+      co_await sleep_for(2ms);
+      cleaned = true;
+      throw cancelled();
+    };
+    EXPECT_THROW(work().get(), would_deadlock);
+    EXPECT_TRUE(cleaned);
+    co_return;
+  });
+  main.get();
+}
+
+// ---- on a manual clock
+
+/// Time moves for the cleanup, and whoever else waits is told that nothing can move any more.
+TEST(GivenUpGet, OnAManualClockTheCleanupsSleepPasses) {
+  manual_clock clock;
+  runtime rt({.workers = 2, .clock = &clock});
+  rt.run([]() -> coro<> {
+    event never;
+    bool cleaned = false;
+    const auto work = [&]() -> coro<> {
+      bool stopped = false;
+      try {
+        co_await never.wait();
+      } catch (const cancelled&) {
+        stopped = true;
+      }
+      if (!stopped) co_return;
+      co_await sleep_for(1h);
+      cleaned = true;
+      throw cancelled();
+    };
+    EXPECT_THROW(work().get(), would_deadlock);
+    EXPECT_TRUE(cleaned);
+    co_return;
+  });
+  EXPECT_EQ(clock.now(), 1h);
+}
+
+/// The caller, inside a blocking call, waits for an event from outside; run() is told that time cannot help.
+TEST(GivenUpGet, OnAManualClockAnotherWaiterIsTold) {
+  manual_clock clock;
+  runtime rt({.workers = 1, .clock = &clock});
+  event outside;
+  std::atomic<bool> ended{false};
+  const auto calls = [&] {
+    event never;
+    const auto work = [&]() -> coro<> {
+      try {
+        co_await never.wait();
+      } catch (const cancelled&) {
+      }
+      co_await outside.wait();
+      ended.store(true);
+      throw cancelled();
+    };
+    EXPECT_THROW(work().get(), would_deadlock);
+    EXPECT_TRUE(ended.load());
+  };
+  const task<> call = rt.spawn_blocking(calls);
+  EXPECT_THROW(call.get(), would_deadlock);
+  EXPECT_THROW(call.get(), would_deadlock);
+  EXPECT_FALSE(ended.load());
+  outside.set();
+  call.get();
+}
+
+// ---- what it waits for is left behind
+
+/// Nor does shutdown wait for the thread then: like whatever waits for a call left behind, it stays where it is, with all that it owns.
+TEST(GivenUpGet, TheThreadIsLeftBehindWithTheCallItsTaskWaitsFor) {
+  const test::gate inside, leave;
+  any_task call;
+  task<> waiting;
+  {
+    runtime rt({.workers = 1, .shutdown_limit = 1ms});
+    const auto hangs = [](test::gate inside, test::gate leave, any_task& self) {
+      self = this_task::handle();
+      inside.open();
+      leave.wait();
+    };
+    const auto waits = [hangs](test::gate inside, test::gate leave, any_task& call) -> coro<> {
+      const auto work = [&]() -> coro<> { co_await spawn_blocking(hangs, inside, leave, std::ref(call)); };
+      work().get();
+      co_return;
+    };
+    waiting = rt.spawn(waits, inside, leave, std::ref(call));
+    inside.wait();
+  }
+  EXPECT_FALSE(waiting.done());
+  leave.open();
+  call.get();
+  EXPECT_FALSE(waiting.done());
 }
 
 /// What a wait was given before its get() was cancelled is not lost: the value counts, the next wait is cancelled.

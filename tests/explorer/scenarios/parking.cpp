@@ -163,6 +163,32 @@ void given_up_while_it_ends_elsewhere() {
   other.get();
 }
 
+/// The only worker gives a get() up, and what it waits for needs somebody else to go on: a thread beyond the limit.
+void given_up_by_the_last_thread() {
+  sheaf::runtime rt({.workers = 1, .max_blocking_threads = 1, .max_spares = 0});
+  sheaf::event never, done;
+  bool inside = false;
+  const auto waits = [&]() -> sheaf::coro<> {
+    inside = true;
+    try {
+      co_await never.wait();
+    } catch (const sheaf::cancelled&) {
+    }
+    co_await done.wait();
+    inside = false;
+  };
+  const auto one = rt.spawn([&] {
+    try {
+      waits().get();
+    } catch (const sheaf::would_deadlock&) {
+    }
+    check(!inside, "it has ended");
+    sheaf::spawn([] {}).get();
+  });
+  together({[&done] { done.set(); }, [&rt] { rt.spawn([] {}); }});
+  wait_out(one);
+}
+
 const std::array k_scenarios{
     scenario{"parking.one_sleeper_one_pusher", one_sleeper_one_pusher, {.preemptions = 4, .late_stores = true}},
     scenario{"parking.parker_is_freed_by_its_waiter", parker_is_freed_by_its_waiter, {.preemptions = 4}},
@@ -171,6 +197,7 @@ const std::array k_scenarios{
     scenario{"parking.pool_goes_while_a_post_returns", pool_goes_while_a_post_returns, {.preemptions = 3, .random_runs = 2000}},
     scenario{"parking.signalled_by_the_last_thread", signalled_by_the_last_thread, {.preemptions = 2, .random_runs = 5000}},
     scenario{"parking.given_up_while_it_ends", given_up_while_it_ends_elsewhere, {.preemptions = 2, .random_runs = 3000}},
+    scenario{"parking.given_up_by_the_last_thread", given_up_by_the_last_thread, {.preemptions = 1, .random_runs = 2000}},
     scenario{"parking.get_on_the_only_worker", get_on_the_only_worker, {.preemptions = 2, .random_runs = 2000}},
     scenario{"parking.two_workers_get", two_workers_get_each_others_work, {.preemptions = 1, .random_runs = 5000}},
 };

@@ -8,7 +8,7 @@
 
 namespace sheaf::detail {
 
-class crew;
+struct crew_member;
 class runtime_core;
 class task_core;
 class worker;
@@ -23,7 +23,7 @@ struct thread_context {
   task_core* task = nullptr;        ///< the task whose step runs here; null between steps, and once it has ended
   inside step = inside::nothing;    ///< kept while what has ended is told of and destroyed
   unsigned claims = 0;              ///< tasks run in place on this stack by blocked get() calls
-  const crew* member_of = nullptr;  ///< the crew whose thread this is, seated or not; else null
+  crew_member* member = nullptr;    ///< which thread of a pool this is, seated or not; else null
   worker* seat = nullptr;           ///< the worker this thread occupies; null elsewhere and after a blocked get() gave it away
 
   std::coroutine_handle<> transfer_to;  ///< with step_end::transfer: what the loop resumes next

@@ -7,8 +7,8 @@
 ///  - freely, if some thread waits in run() or get() and nobody holds the clock;
 ///  - otherwise up to the target of an advance() in progress.
 /// All entries of an instant fire, in order, before anything else is decided. If they caused activity, the mover stops; whoever ends
-/// that activity goes on. If threads wait and there is neither deadline nor target, nothing can ever move: the latest waiter is told
-/// so, and if it was counted, its going on is activity again.
+/// that activity goes on. If threads wait and there is neither deadline nor target, nothing can ever move: the latest waiter that is not
+/// patient is told so, and if it was counted, its going on is activity again.
 ///
 /// C1  Waiters, requests, holds, the list of queues and `moving_` are under `lock_`; now_ is written under it.
 /// C2  One mover at a time (`moving_`), and it fires outside the lock. A second one leaves at once: it has made its change before it
@@ -33,6 +33,7 @@ class timer_queue;
 struct clock_waiter {
   sync::parker* parker = nullptr;  ///< signalled when nothing can ever move
   bool counted = false;            ///< the thread is running something that enter()ed: it does not count while it waits
+  bool patient = false;            ///< is not told so: somebody else is, or nobody
   bool deadlocked = false;         ///< for the waiting thread, after its parker was signalled
 
   enum class stage : std::uint8_t { fresh, waiting, ended };
@@ -87,7 +88,7 @@ class manual_clock_core {
   void move() noexcept;
   bool step() noexcept;
   void fire_instant() noexcept;
-  void report_deadlock() noexcept;
+  [[nodiscard]] bool report_deadlock() noexcept;
   void unlink(clock_waiter& waiter) noexcept;
   [[nodiscard]] timer_queue* not_asked_in(std::uint64_t pass) const noexcept;
   [[nodiscard]] request** earliest_request() noexcept;

@@ -128,8 +128,8 @@ class own_awaiter final : public task_awaiter {
 /// Blocks this thread until the task is complete; see task::get(). False: the limit passed first.
 bool wait_blocking(task_core& target, const time_limit& limit);
 /// The same without limit for a task of which only the caller knows, and which uses what the caller owns: if the wait is given up (the
-/// caller's cancel), the task is asked to stop and waited for first. If it gives a value all the same, that is what counts. Not complete
-/// afterwards: this threw would_deadlock, and what the task waits for cannot go on before this thread does.
+/// caller's cancel), the task is asked to stop and waited for first. If it gives a value all the same, that is what counts. Complete
+/// afterwards, whatever this throws.
 void wait_owned(task_core& target);
 
 }  // namespace sheaf::detail
