@@ -91,14 +91,16 @@ coro<condition::notification> condition::wait_in_task(condition& self, std::shar
   co_return notification(self);
 }
 
-/// The guard is lent to the task that waits, and comes back with its end.
+/// The guard is lent to the task that waits, and comes back with its end. A task that cannot end (would_deadlock) keeps it.
 void condition_awaiter::get() && {
   const auto lent = std::make_shared<guard>(std::move(*held_));
   task<condition::notification> waiting;
-  const auto take_back = [&]() noexcept { *held_ = std::move(*lent); };
+  const auto take_back = [&]() noexcept {
+    if (!waiting || waiting.done()) *held_ = std::move(*lent);
+  };
   try {
     waiting = spawn(borrowed(condition::wait_in_task(*awaited_, lent)));
-    detail::wait_owned(detail::task_access::core(waiting));
+    detail::wait_sharing(detail::task_access::core(waiting));
   } catch (...) {
     take_back();
     throw;

@@ -19,7 +19,8 @@
 /// I3  A seat has at most one thread. It changes hands under lock_, or by the start of a thread, so the queues' owner-only state
 ///     goes with it.
 /// I4  At most `workers + max_spares` threads exist, and one more for each block() that may not be refused: such a thread starts
-///     UNSEATED, adopts the seat of one that is blocked, and does not stay as a spare.
+///     UNSEATED, adopts the seat of one that is blocked, and does not stay as a spare. Until it leaves it runs, as any thread does: a
+///     later block() is not refused.
 /// I5  stop() joins every thread but those that were left behind: one that may wait for ever says so itself. The crew is then never
 ///     destroyed.
 ///

@@ -232,25 +232,42 @@ void end_owned(task_core& target) noexcept {
   wait.parker.wait_for(k_completed);
 }
 
+/// The same where it uses nothing of the caller's: a wait that would be refused leaves it to itself.
+void end_sharing(task_core& target) noexcept {
+  request_cancel(target, "its get() was given up");
+  const runtime_pin runtime(target);
+  thread_context& here = context();
+  while (runtime && !target.state.is_complete()) {
+    try {
+      static_cast<void>(wait_once(here, target, *runtime, sync::k_forever, nullptr));
+    } catch (...) {  // would_deadlock
+      if (!may_run_here(here, target, *runtime) || !run_what_came_in_here(here, target, *runtime)) return;
+    }
+  }
+}
+
 [[nodiscard]] bool has_value(const task_core& target) noexcept {
   return target.state.is_complete() && target.header().kind == outcome_kind::value;
 }
 
-}  // namespace
-
-void wait_owned(task_core& target) {
+void wait_or_end(task_core& target, void (*end)(task_core&) noexcept) {
   if (target.state.is_complete()) return;
   try {
     if (wait_on_thread(target, {}) == wait_end::completed) return;
   } catch (...) {
-    end_owned(target);
+    end(target);
     if (has_value(target)) return;
     throw;
   }
-  end_owned(target);
+  end(target);
   // A value, of which nobody else knows, is not lost: the request is left to the next wait.
   if (!has_value(target)) throw_own_cancel();
 }
+
+}  // namespace
+
+void wait_owned(task_core& target) { wait_or_end(target, &end_owned); }
+void wait_sharing(task_core& target) { wait_or_end(target, &end_sharing); }
 
 bool wait_blocking(task_core& target, const time_limit& limit) {
   if (target.state.is_complete()) return true;

@@ -193,7 +193,7 @@ class task_state {
   [[nodiscard]] bool finish_forked() noexcept {
     // Only this thread and cancellers that the join keeps alive touch the word: a request lost to this store is one that came
     // after the last suspension, where the value wins. order: acquire: who consumed a stale queue entry has done with the block before
-    // the store below hides that; peers: begin_run(), drop_reference().
+    // the store below hides that; peers: begin_run(), drop_reference(), drop_handle().
     const word now = word_.load(sync::acquire);
     if ((now & (queued | watched | reference_mask | handle_mask)) != reference_one) return false;
     // order: release publishes the outcome (I3); peer: is_complete().
