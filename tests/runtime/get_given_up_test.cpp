@@ -302,27 +302,27 @@ TEST(GivenUpGet, OnAManualClockAnotherWaiterIsTold) {
 
 /// Nor does shutdown wait for the thread then: like whatever waits for a call left behind, it stays where it is, with all that it owns.
 TEST(GivenUpGet, TheThreadIsLeftBehindWithTheCallItsTaskWaitsFor) {
+  drop_counter drops;
   const test::gate inside, leave;
-  any_task call;
   task<> waiting;
   {
     runtime rt({.workers = 1, .shutdown_limit = 1ms});
-    const auto hangs = [](test::gate inside, test::gate leave, any_task& self) {
-      self = this_task::handle();
+    const auto hangs = [](test::gate inside, test::gate leave, const drop_counter::payload&) {
       inside.open();
       leave.wait();
     };
-    const auto waits = [hangs](test::gate inside, test::gate leave, any_task& call) -> coro<> {
-      const auto work = [&]() -> coro<> { co_await spawn_blocking(hangs, inside, leave, std::ref(call)); };
+    const auto waits = [hangs](test::gate inside, test::gate leave, drop_counter::payload& mine) -> coro<> {
+      const auto work = [&]() -> coro<> { co_await spawn_blocking(hangs, inside, leave, std::move(mine)); };
       work().get();
       co_return;
     };
-    waiting = rt.spawn(waits, inside, leave, std::ref(call));
+    drop_counter::payload mine = drops.make();
+    waiting = rt.spawn(waits, inside, leave, std::ref(mine));
     inside.wait();
   }
   EXPECT_FALSE(waiting.done());
   leave.open();
-  call.get();
+  test::spin_until([&] { return drops.alive() == 0; });
   EXPECT_FALSE(waiting.done());
 }
 
