@@ -225,12 +225,11 @@ bool crew::others_run() const noexcept {
 
 bool crew::is_member() const noexcept { return context().member != nullptr && &context().member->owner == this; }
 
-bool crew::leave_behind() noexcept {
-  if (!is_member()) return false;
+void crew::leave_behind() noexcept {
+  SHEAF_ASSERT(is_member());
   member& me = *context().member;
   me.left_behind = true;
   me.ended.signal();
-  return true;
 }
 
 void crew::stop() noexcept {

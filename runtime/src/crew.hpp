@@ -21,8 +21,8 @@
 /// I4  At most `workers + max_spares` threads exist, and one more for each block() that may not be refused: such a thread starts
 ///     UNSEATED, adopts the seat of one that is blocked, and does not stay as a spare. Until it leaves it runs, as any thread does: a
 ///     later block() is not refused.
-/// I5  stop() joins every thread but those that were left behind: one that may wait for ever says so itself. The crew is then never
-///     destroyed.
+/// I5  stop() joins every thread but those that were left behind: one that stays where it is, for ever, says so itself. The crew is then
+///     never destroyed.
 ///
 /// @par Threads  Everything but the constructor, start_worker() and stop() runs on the crew's own threads; block() accepts any.
 
@@ -70,8 +70,9 @@ class crew {
   /// See pool::block().
   [[nodiscard]] block_result block(sync::parker& until, sync::nanoseconds deadline, beyond_max_spares allowed) noexcept;
 
-  /// See pool::leave_behind().
-  bool leave_behind() noexcept;
+  /// See pool::is_member(), pool::leave_behind().
+  [[nodiscard]] bool is_member() const noexcept;
+  void leave_behind() noexcept;
 
   /// Joins every thread. The seats' loops must have been told to end. Role: a thread outside the crew, once.
   void stop() noexcept;
@@ -92,7 +93,6 @@ class crew {
   };
 
   void start(worker* seat);
-  [[nodiscard]] bool is_member() const noexcept;
   static void thread_main(void* argument) noexcept;
   static void join(member* gone) noexcept;
   void live(member& me) noexcept;

@@ -91,8 +91,11 @@ class pool {
                                    crew::beyond_max_spares allowed = crew::beyond_max_spares::no) noexcept {
     return crew_.block(until, deadline, allowed);
   }
-  /// stop() does not wait for the calling thread any more. False: it is not of this pool.
-  bool leave_behind() noexcept { return crew_.leave_behind(); }
+  /// Whether the calling thread is of this pool, seated or not.
+  [[nodiscard]] bool is_member() const noexcept { return crew_.is_member(); }
+  /// stop() does not wait for the calling thread any more, which goes on with nothing.
+  /// @par Threads  Of this pool.
+  void leave_behind() noexcept { crew_.leave_behind(); }
 
   /// Runs what was posted before, then joins all threads. Idempotent. The caller sees to it that no item is running that blocks
   /// for ever, and that nothing is posted from outside meanwhile.

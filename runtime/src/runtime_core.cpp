@@ -280,12 +280,13 @@ void runtime_core::wait_for_foreign_items() noexcept {
   }
 }
 
-bool runtime_core::leave_behind(const thread_context& here) noexcept {
-  if (here.step != inside::task || here.runtime != this) return false;
-  if (native_) return native_->leave_behind();
-  // order: as in count_item_done(). It is counted down once more when the item ends after all: nobody looks any more.
-  if (foreign_items_.fetch_sub(1, sync::release) == 1) drained_.signal();
-  return true;
+bool runtime_core::stop_waits_for(const thread_context& here) const noexcept {
+  return here.step == inside::task && here.runtime == this && (!native_ || native_->is_member());
+}
+
+void runtime_core::leave_behind() noexcept {
+  item_done();
+  if (native_) native_->leave_behind();
 }
 
 std::uint32_t runtime_core::milliseconds() const noexcept {

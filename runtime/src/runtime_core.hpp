@@ -90,9 +90,10 @@ class runtime_core {
   void drained() noexcept { drained_.signal(); }
   /// Left behind: what is posted is dropped. Some of what was posted before may still run.
   [[nodiscard]] bool gone() const noexcept { return gone_.load(sync::relaxed); }
-  /// For a thread that runs a task and goes on waiting for what was left behind, perhaps for ever: shutdown does not wait for it any more.
-  /// False: it did not anyway.
-  bool leave_behind(const thread_context& here) noexcept;
+  /// Whether shutdown returns only when the item that this thread runs has ended, or the thread has called leave_behind().
+  [[nodiscard]] bool stop_waits_for(const thread_context& here) const noexcept;
+  /// Role: the same thread, gone(). It goes on with nothing any more, and touches nothing that the runtime's owner has given.
+  void leave_behind() noexcept;
   /// False: the limit passed first. `detach`: the blocking calls that are out are then left behind,
   /// with this core kept alive; otherwise nothing is stopped yet. Plain threads only.
   bool shutdown(time_limit limit, bool detach);

@@ -208,6 +208,14 @@ void block_at_any_cost(runtime_core& runtime, thread_wait& wait, const thread_co
     static_cast<void>(mine->wait(wait.parker, until, false));
 }
 
+/// Like a coroutine that waits for what was left behind, this thread stays where it is, for ever. `wait` is in no list any more but the
+/// clock's.
+[[noreturn]] void stay_behind(runtime_core& runtime, thread_wait& wait) noexcept {
+  if (wait.clock != nullptr) wait.clock->end_wait(wait.clocked);
+  runtime.leave_behind();
+  for (sync::parker nobody;;) nobody.wait();
+}
+
 /// Its get() was given up, and what it uses may be the caller's: only its end ends this wait.
 void end_owned(task_core& target) noexcept {
   request_cancel(target, "its get() was given up");
@@ -219,15 +227,10 @@ void end_owned(task_core& target) noexcept {
   if (!add_waiter(target, wait)) return;
   if (wait.clock != nullptr) wait.clock->begin_wait(wait.clocked);
   const bool runs_here = may_run_here(here, target, *runtime);
-  bool left_behind = false;
   while (!wait.parker.signalled()) {
     if (runs_here && run_what_came_in_here(here, target, *runtime)) continue;
-    if (!left_behind && runtime->gone()) left_behind = runtime->leave_behind(here);
-    if (left_behind) {
-      wait.parker.wait();
-    } else {
-      block_at_any_cost(*runtime, wait, here);
-    }
+    if (runtime->gone() && runtime->stop_waits_for(here) && target.waiters.remove(wait)) stay_behind(*runtime, wait);
+    block_at_any_cost(*runtime, wait, here);
   }
   wait.parker.wait_for(k_completed);
 }

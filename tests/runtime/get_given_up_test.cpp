@@ -15,6 +15,7 @@
 #include <sheaf/runtime.hpp>
 #include <sheaf/sleep.hpp>
 #include <sheaf/spawn.hpp>
+#include <sheaf/tbb_executor.hpp>
 #include <sheaf/this_task.hpp>
 #include <sheaf/when_all.hpp>
 
@@ -117,6 +118,22 @@ TEST(GivenUpGet, ACallOfAnotherTaskIsNotWaitedFor) {
   other.get();
 }
 
+/// Waits to be asked to stop, then for its cleanup, and ends cancelled.
+template <class Cleanup>
+coro<> stop_slowly(Cleanup& cleanup, bool& cleaned) {
+  event never;
+  bool stopped = false;
+  try {
+    co_await never.wait();
+  } catch (const cancelled&) {
+    stopped = true;
+  }
+  if (!stopped) co_return;
+  co_await cleanup();
+  cleaned = true;
+  throw cancelled();
+}
+
 // What follows needs more than this stack: the only thread that could go on with it is the one that waits. Pools have one thread.
 
 class GivenUpGetOfTheLastThread : public ::testing::Test {
@@ -133,21 +150,9 @@ class GivenUpGetOfTheLastThread : public ::testing::Test {
 /// A cleanup that waits is the task's as much as any other step of it.
 TEST_F(GivenUpGetOfTheLastThread, ACleanupThatSleepsIsWaitedFor) {
   run([]() -> coro<> {
-    event never;
     bool cleaned = false;
-    const auto work = [&]() -> coro<> {
-      bool stopped = false;
-      try {
-        co_await never.wait();
-      } catch (const cancelled&) {
-        stopped = true;
-      }
-      if (!stopped) co_return;
-      co_await sleep_for(5ms);
-      cleaned = true;
-      throw cancelled();
-    };
-    EXPECT_THROW(work().get(), would_deadlock);
+    const auto cleanup = [] { return sleep_for(5ms); };
+    EXPECT_THROW(stop_slowly(cleanup, cleaned).get(), would_deadlock);
     EXPECT_TRUE(cleaned);
     co_return;
   });
@@ -160,22 +165,13 @@ TEST_F(GivenUpGetOfTheLastThread, ACleanupThatWaitsForAnotherThreadIsWaitedFor) 
     awaited.load()->set();
   });
   run([&]() -> coro<> {
-    event never, done;
+    event done;
     bool cleaned = false;
-    const auto work = [&]() -> coro<> {
-      bool stopped = false;
-      try {
-        co_await never.wait();
-      } catch (const cancelled&) {
-        stopped = true;
-      }
-      if (!stopped) co_return;
+    const auto cleanup = [&] {
       awaited.store(&done);
-      co_await done.wait();
-      cleaned = true;
-      throw cancelled();
+      return done.wait();
     };
-    EXPECT_THROW(work().get(), would_deadlock);
+    EXPECT_THROW(stop_slowly(cleanup, cleaned).get(), would_deadlock);
     EXPECT_TRUE(cleaned);
     co_return;
   });
@@ -249,21 +245,9 @@ TEST(GivenUpGet, OnAManualClockTheCleanupsSleepPasses) {
   manual_clock clock;
   runtime rt({.workers = 2, .clock = &clock});
   rt.run([]() -> coro<> {
-    event never;
     bool cleaned = false;
-    const auto work = [&]() -> coro<> {
-      bool stopped = false;
-      try {
-        co_await never.wait();
-      } catch (const cancelled&) {
-        stopped = true;
-      }
-      if (!stopped) co_return;
-      co_await sleep_for(1h);
-      cleaned = true;
-      throw cancelled();
-    };
-    EXPECT_THROW(work().get(), would_deadlock);
+    const auto cleanup = [] { return sleep_for(1h); };
+    EXPECT_THROW(stop_slowly(cleanup, cleaned).get(), would_deadlock);
     EXPECT_TRUE(cleaned);
     co_return;
   });
@@ -301,12 +285,13 @@ TEST(GivenUpGet, OnAManualClockAnotherWaiterIsTold) {
 // ---- what it waits for is left behind
 
 /// Nor does shutdown wait for the thread then: like whatever waits for a call left behind, it stays where it is, with all that it owns.
-TEST(GivenUpGet, TheThreadIsLeftBehindWithTheCallItsTaskWaitsFor) {
+void leave_a_thread_behind(runtime_options options) {
+  options.shutdown_limit = 1ms;
   drop_counter drops;
   const test::gate inside, leave;
   task<> waiting;
   {
-    runtime rt({.workers = 1, .shutdown_limit = 1ms});
+    runtime rt(std::move(options));
     const auto hangs = [](test::gate inside, test::gate leave, const drop_counter::payload&) {
       inside.open();
       leave.wait();
@@ -324,6 +309,21 @@ TEST(GivenUpGet, TheThreadIsLeftBehindWithTheCallItsTaskWaitsFor) {
   leave.open();
   test::spin_until([&] { return drops.alive() == 0; });
   EXPECT_FALSE(waiting.done());
+}
+
+TEST(GivenUpGet, TheThreadIsLeftBehindWithTheCallItsTaskWaitsFor) { leave_a_thread_behind({.workers = 1}); }
+
+TEST(GivenUpGet, AThreadOfOneTbbIsLeftBehindLikewise) {
+  tbb_executor executor(2);
+  leave_a_thread_behind({.executor = &executor});
+}
+
+TEST(GivenUpGet, OnAManualClockAThreadLeftBehindDoesNotStopTime) {
+  manual_clock clock;
+  leave_a_thread_behind({.workers = 1, .clock = &clock});
+  runtime rt({.workers = 1, .clock = &clock});
+  rt.run([]() -> coro<> { co_await sleep_for(1h); });
+  EXPECT_GE(clock.now(), 1h);
 }
 
 /// What a wait was given before its get() was cancelled is not lost: the value counts, the next wait is cancelled.
