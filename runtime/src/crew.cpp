@@ -16,12 +16,14 @@ namespace sheaf::detail {
 
 namespace {
 
-/// Removes `node` from a list linked by `next`.
+/// Removes `node` from a list linked by `next`. False: it is not in it.
 template <class Node>
-void unlink(Node*& first, Node& node) noexcept {
+bool unlink(Node*& first, Node& node) noexcept {
   Node** link = &first;
-  while (*link != &node) link = &(*link)->next;
+  while (*link != nullptr && *link != &node) link = &(*link)->next;
+  if (*link == nullptr) return false;
   *link = node.next;
+  return true;
 }
 
 }  // namespace
@@ -53,7 +55,11 @@ void crew::start(worker* seat) {
     m.thread = sync::thread("sheaf worker", &thread_main, &m);
   } catch (...) {
     const sync::lock_guard guard(lock_);
-    unlink(members_, m);
+    if (!unlink(members_, m)) {  // stop() has taken it, and waits for a thread that there never was
+      fresh.release();
+      m.started.signal();
+      m.ended.signal();
+    }
     throw;
   }
   fresh.release();
@@ -110,7 +116,7 @@ worker* crew::next_seat(member& me) noexcept {
 void crew::join(member* gone) noexcept {
   if (gone == nullptr) return;
   gone->started.wait();
-  gone->thread.join();
+  if (gone->thread.joinable()) gone->thread.join();
   delete gone;
 }
 
@@ -225,11 +231,17 @@ bool crew::others_run() const noexcept {
 
 bool crew::is_member() const noexcept { return context().member != nullptr && &context().member->owner == this; }
 
-void crew::leave_behind() noexcept {
+bool crew::leave_behind(bool work_is_queued) noexcept {
   SHEAF_ASSERT(is_member());
   member& me = *context().member;
+  {
+    const sync::lock_guard guard(lock_);
+    if (work_is_queued && context().seat != nullptr && !others_run()) return false;
+    --running_;
+  }
   me.left_behind = true;
   me.ended.signal();
+  return true;
 }
 
 void crew::stop() noexcept {

@@ -17,9 +17,10 @@ manual_clock_core::~manual_clock_core() {
 }
 
 void manual_clock_core::begin_wait(clock_waiter& waiter) noexcept {
-  const bool counted = waiter.counted;
+  const std::uint32_t items = waiter.items;
   {
     const sync::lock_guard guard(lock_);
+    if (waiter.forgotten != nullptr && waiter.forgotten->load(sync::relaxed)) waiter.at = clock_waiter::stage::ended;
     if (waiter.at == clock_waiter::stage::ended) return;
     waiter.at = clock_waiter::stage::waiting;
     waiter.prev = nullptr;
@@ -27,8 +28,8 @@ void manual_clock_core::begin_wait(clock_waiter& waiter) noexcept {
     if (latest_waiter_ != nullptr) latest_waiter_->prev = &waiter;
     latest_waiter_ = &waiter;
   }
-  if (counted) {
-    leave();
+  if (items != 0) {
+    leave(items);
   } else {
     move();
   }
@@ -48,7 +49,16 @@ void manual_clock_core::unlink(clock_waiter& waiter) noexcept {
   (waiter.prev != nullptr ? waiter.prev->next : latest_waiter_) = waiter.next;
   if (waiter.next != nullptr) waiter.next->prev = waiter.prev;
   waiter.at = clock_waiter::stage::ended;
-  if (waiter.counted) enter();  // C5
+  if (waiter.items != 0) enter(waiter.items);  // C5
+}
+
+void manual_clock_core::forget(const sync::atomic<bool>& flag) noexcept {
+  const sync::lock_guard guard(lock_);
+  for (clock_waiter* waiter = latest_waiter_; waiter != nullptr;) {
+    clock_waiter* const next = waiter->next;
+    if (waiter->forgotten == &flag) unlink(*waiter);
+    waiter = next;
+  }
 }
 
 void manual_clock_core::hold() noexcept {

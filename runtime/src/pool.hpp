@@ -93,9 +93,10 @@ class pool {
   }
   /// Whether the calling thread is of this pool, seated or not.
   [[nodiscard]] bool is_member() const noexcept { return crew_.is_member(); }
-  /// stop() does not wait for the calling thread any more, which goes on with nothing.
+  /// stop() does not wait for the calling thread any more, which goes on with nothing. False: something is queued, and it has to block()
+  /// first, for another thread to take its seat.
   /// @par Threads  Of this pool.
-  void leave_behind() noexcept { crew_.leave_behind(); }
+  [[nodiscard]] bool leave_behind() noexcept { return crew_.leave_behind(has_work()); }
 
   /// Runs what was posted before, then joins all threads. Idempotent. The caller sees to it that no item is running that blocks
   /// for ever, and that nothing is posted from outside meanwhile.

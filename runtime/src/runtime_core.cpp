@@ -150,14 +150,14 @@ runtime_core::runtime_core(runtime& owner, runtime_options options)
     : owner_(&owner),
       number_(next_number()),
       options_(checked(std::move(options))),
-      clock_(options_.clock != nullptr ? &core_of(*options_.clock) : nullptr),
+      clock_(options_.clock != nullptr ? core_of(*options_.clock).shared_from_this() : nullptr),
       counts_items_(clock_ != nullptr || options_.executor != nullptr),
       began_(clock_ != nullptr ? std::chrono::nanoseconds(options_.clock->now()).count() : sync::coarse_now()),
       workers_(options_.executor != nullptr ? 0U
                : options_.workers != 0      ? static_cast<unsigned>(options_.workers)
                                             : sync::usable_cores()),
       live_(workers_),
-      timers_({.clock = clock_, .on_thread_start = &enter_thread, .argument = this}) {
+      timers_({.clock = clock_.get(), .on_thread_start = &enter_thread, .argument = this}) {
   sync::prepare_barriers();
   blocking_.emplace(blocking_pool::options{.max_threads = options_.max_blocking_threads,
                                            .keep_alive = options_.blocking_keep_alive.nanoseconds(),
@@ -231,7 +231,8 @@ void runtime_core::post_last(work_item& item) noexcept {
 void runtime_core::begin_call() noexcept {
   if (clock_ != nullptr) clock_->enter();
   add_reference();  // dropped when the entry has been popped
-  calls_out_.fetch_add(1, sync::relaxed);
+  // Of a step that had not ended when the others were left behind: nobody will tell the clock of its end.
+  if ((calls_out_.fetch_add(1, sync::relaxed) & k_abandoned) != 0 && clock_ != nullptr) clock_->leave();
 }
 
 void runtime_core::post_blocking(work_item& item) {
@@ -249,9 +250,12 @@ void runtime_core::call_ended() noexcept {
 }
 
 void runtime_core::abandon_calls() noexcept {
-  const std::size_t out = calls_out_.fetch_or(k_abandoned, sync::relaxed) & ~k_abandoned;
-  for (std::size_t i = 0; clock_ != nullptr && i < out; ++i) clock_->leave();
   gone_.store(true, sync::relaxed);
+  const std::size_t out = calls_out_.fetch_or(k_abandoned, sync::relaxed) & ~k_abandoned;
+  if (clock_ != nullptr) {
+    clock_->forget(gone_);  // first: a call that waits on the clock is counted again, and then not any more
+    if (out != 0) clock_->leave(out);
+  }
   add_reference();  // for ever: tasks that wait for these calls still name this core
   blocking_->abandon();
 }
@@ -282,11 +286,6 @@ void runtime_core::wait_for_foreign_items() noexcept {
 
 bool runtime_core::stop_waits_for(const thread_context& here) const noexcept {
   return here.step == inside::task && here.runtime == this && (!native_ || native_->is_member());
-}
-
-void runtime_core::leave_behind() noexcept {
-  item_done();
-  if (native_) native_->leave_behind();
 }
 
 std::uint32_t runtime_core::milliseconds() const noexcept {
@@ -342,7 +341,9 @@ bool runtime_core::shutdown(time_limit limit, bool detach) {
     if (all_ended) wait_for_visits();
   } while (all_ended && live_.size() != 0);
   timers_.stop();
-  if (!blocking_->shutdown(all_ended ? sync::k_forever : sync::now())) abandon_calls();
+  const bool calls_ended = blocking_->shutdown(all_ended ? sync::k_forever : sync::now());
+  // The last call may have ended just now: what it was waited for with is left behind all the same.
+  if (!calls_ended || !all_ended) abandon_calls();
   if (native_) {
     native_->stop();
   } else {

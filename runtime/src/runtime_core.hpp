@@ -76,7 +76,7 @@ class runtime_core {
   // ---- parts ----
   [[nodiscard]] live_tasks& live() noexcept { return live_; }
   [[nodiscard]] timer_queue& timers() noexcept { return timers_; }
-  [[nodiscard]] manual_clock_core* clock() noexcept { return clock_; }
+  [[nodiscard]] manual_clock_core* clock() noexcept { return clock_.get(); }
   [[nodiscard]] bool debug() const noexcept { return options_.debug; }
   [[nodiscard]] const runtime_options& options() const noexcept { return options_; }
   [[nodiscard]] runtime& owner() noexcept { return *owner_; }
@@ -90,10 +90,9 @@ class runtime_core {
   void drained() noexcept { drained_.signal(); }
   /// Left behind: what is posted is dropped. Some of what was posted before may still run.
   [[nodiscard]] bool gone() const noexcept { return gone_.load(sync::relaxed); }
-  /// Whether shutdown returns only when the item that this thread runs has ended, or the thread has called leave_behind().
+  [[nodiscard]] const sync::atomic<bool>& gone_flag() const noexcept { return gone_; }
+  /// Whether shutdown returns only when the item that this thread runs has ended, or the thread has been left behind.
   [[nodiscard]] bool stop_waits_for(const thread_context& here) const noexcept;
-  /// Role: the same thread, gone(). It goes on with nothing any more, and touches nothing that the runtime's owner has given.
-  void leave_behind() noexcept;
   /// False: the limit passed first. `detach`: the blocking calls that are out are then left behind,
   /// with this core kept alive; otherwise nothing is stopped yet. Plain threads only.
   bool shutdown(time_limit limit, bool detach);
@@ -112,8 +111,8 @@ class runtime_core {
   runtime* owner_;
   const std::uint64_t number_;
   runtime_options options_;
-  manual_clock_core* clock_;
-  const bool counts_items_;  ///< a manual clock or a foreign executor must know of every item
+  const std::shared_ptr<manual_clock_core> clock_;  ///< shared: who is left behind may come to it when its owner has gone
+  const bool counts_items_;                         ///< a manual clock or a foreign executor must know of every item
   const sync::nanoseconds began_;
   const unsigned workers_;  ///< of the native pool; 0: a foreign executor
   live_tasks live_;

@@ -47,12 +47,20 @@ namespace {
 /// Who signalled the parker; `stuck` is what a manual clock signals.
 constexpr std::uint32_t k_stuck = 1, k_completed = 2, k_cancelled = 4, k_expired = 8;
 constexpr unsigned k_claims_on_one_stack = 64;
+constexpr sync::nanoseconds k_look_again = 50'000'000, k_try_again = 1'000'000;
+
+/// How many items this stack is of: each is counted by its runtime until it ends.
+unsigned items_of(const thread_context& here) noexcept {
+  return here.claims + (here.step != inside::nothing && !here.outside ? 1 : 0);
+}
 
 /// One blocked thread: its registration with the target, with its own task's cancel requests, and with a deadline.
 struct thread_wait final : waiter_node {
   thread_wait(runtime_core& runtime, const thread_context& here) noexcept : waiter_node(&completed), clock(runtime.clock()) {
     clocked.parker = &parker;
-    clocked.counted = here.step != inside::nothing && here.runtime->clock() == clock;
+    if (here.step == inside::nothing) return;
+    if (here.runtime->clock() == clock) clocked.items = items_of(here) - here.waiting;
+    clocked.forgotten = &here.runtime->gone_flag();
   }
   static void completed(waiter_node& node, outcome_kind) noexcept {
     auto& self = static_cast<thread_wait&>(node);
@@ -80,31 +88,49 @@ bool may_run_here(const thread_context& here, const task_core& target, const run
   return here.owner == nullptr && !target.blocking && runtime.options().callers_help;
 }
 
+/// While it lives, one item more is on this stack.
+class item_on_this_stack {
+ public:
+  explicit item_on_this_stack(thread_context& here) noexcept : here_(here), outside_(here.outside) {
+    here_.outside = outside_ || here_.step == inside::nothing;
+    ++here_.claims;
+  }
+  item_on_this_stack(const item_on_this_stack&) = delete;
+  item_on_this_stack& operator=(const item_on_this_stack&) = delete;
+  ~item_on_this_stack() {
+    --here_.claims;
+    here_.outside = outside_;
+  }
+
+ private:
+  thread_context& here_;
+  const bool outside_;
+};
+
 /// True: the target was not started, and has had its first step on this stack.
 bool run_here(thread_context& here, task_core& target, runtime_core& runtime) noexcept {
-  runtime.item_begun();  // before the claim: the stale queue entry may be popped, and stop counting, at once
+  // Before the claim: the stale queue entry may be popped, and stop counting, at once. A call counts until call_ended().
+  const bool blocking = target.blocking;
+  if (!blocking) runtime.item_begun();
   const auto claimed = target.state.claim_unstarted();
   if (claimed != task_state::begin::skip) {
-    const bool blocking = target.blocking;
-    ++here.claims;
+    const item_on_this_stack item(here);
     run_claimed(target, claimed == task_state::begin::resume_cancelled);
-    --here.claims;
     if (blocking) runtime.call_ended();
   }
-  runtime.item_done();
+  if (!blocking) runtime.item_done();
   return claimed != task_state::begin::skip;
 }
 
-executor::wait_result park(thread_wait& wait, sync::nanoseconds deadline) noexcept {
-  return wait.parker.wait(deadline) ? executor::wait_result::signalled : executor::wait_result::timed_out;
+executor::wait_result park(sync::parker& parker, sync::nanoseconds deadline) noexcept {
+  return parker.wait(deadline) ? executor::wait_result::signalled : executor::wait_result::timed_out;
 }
 
-executor::wait_result block(runtime_core& runtime, thread_wait& wait, sync::nanoseconds deadline,
+executor::wait_result block(runtime_core& runtime, sync::parker& parker, sync::nanoseconds deadline,
                             const thread_context& here) noexcept {
-  if (runtime.clock() != nullptr) runtime.clock()->begin_wait(wait.clocked);
   runtime_core* const owner = here.owner;
   if (owner != nullptr && owner->native() != nullptr && here.step == inside::task) {
-    switch (owner->native()->block(wait.parker, deadline)) {
+    switch (owner->native()->block(parker, deadline)) {
       case pool::block_result::signalled:
         return executor::wait_result::signalled;
       case pool::block_result::timed_out:
@@ -113,22 +139,61 @@ executor::wait_result block(runtime_core& runtime, thread_wait& wait, sync::nano
         return executor::wait_result::would_deadlock;
     }
   }
-  if (here.step == inside::call) return park(wait, deadline);
+  if (here.step == inside::call) return park(parker, deadline);
   if (executor* const mine = (here.step != inside::nothing ? here.runtime : &runtime)->foreign_executor()) {
-    return mine->wait(wait.parker, deadline, here.step != inside::nothing);
+    return mine->wait(parker, deadline, here.step != inside::nothing);
   }
-  return park(wait, deadline);
+  return park(parker, deadline);
+}
+
+/// As block() for a wait that must not be refused: where nobody else is left to run what it waits for, somebody is found. May return early.
+void block_at_any_cost(runtime_core& runtime, sync::parker& parker, thread_context& here) noexcept {
+  const sync::nanoseconds until = saturating_add(sync::now(), k_look_again);
+  if (here.step == inside::call) return static_cast<void>(park(parker, until));
+  runtime_core* const owner = here.owner;
+  if (owner != nullptr && owner->native() != nullptr && here.step == inside::task) {
+    if (owner->native()->block(parker, until, crew::beyond_max_spares::yes) == pool::block_result::would_deadlock)
+      static_cast<void>(park(parker, saturating_add(sync::now(), k_try_again)));  // no thread is to be had just now
+    return;
+  }
+  const bool in_task = here.step != inside::nothing;
+  executor* const mine = in_task ? here.runtime->foreign_executor() : runtime.gone() ? nullptr : runtime.foreign_executor();
+  if (mine == nullptr) return static_cast<void>(park(parker, until));
+  if (mine->wait(parker, until, in_task) != executor::wait_result::would_deadlock) return;
+  // Not as a task: an executor of this one thread then runs here what is queued.
+  const unsigned waiting = std::exchange(here.waiting, items_of(here));
+  const item_on_this_stack whatever_is_queued(here);
+  static_cast<void>(mine->wait(parker, until, false));
+  here.waiting = waiting;
+}
+
+/// Its runtime is gone, and what it waits for was left behind: like a coroutine this thread stays where it is, for ever. It is in no list
+/// any more, and touches nothing that the runtime's owner has given.
+[[noreturn]] void stay_behind(runtime_core& runtime, thread_context& here) noexcept {
+  sync::parker nobody;
+  if (here.step == inside::task) {
+    for (unsigned items = items_of(here); items != 0; --items) runtime.item_done();
+    pool* const native = runtime.native();
+    while (native != nullptr && native->is_member() && !native->leave_behind()) block_at_any_cost(runtime, nobody, here);
+  }
+  for (;;) nobody.wait();
+}
+
+/// A thread that shutdown waits for looks now and then whether that goes on: a wait that began before was ended by its request.
+sync::nanoseconds next_look(const thread_context& here) noexcept {
+  const bool looks = here.step == inside::task && here.runtime->closed() && here.runtime->native() != nullptr;
+  return looks ? saturating_add(sync::now(), k_look_again) : sync::k_forever;
 }
 
 [[noreturn]] void throw_would_deadlock(task_core& target) {
   throw would_deadlock("get() would wait for ever for task " + label_of(target) + describe_parked_tasks(target));
 }
 
-enum class wait_end { completed, timed_out, asked_to_stop };
+enum class wait_end { completed, timed_out, asked_to_stop, looks };
 
-/// `self`: whose cancel requests end the wait; null: nobody's.
+/// `self`: whose cancel requests end the wait; null: nobody's. `look`: when to come back in any case, in real time.
 wait_end wait_once(const thread_context& here, task_core& target, runtime_core& runtime, sync::nanoseconds when,
-                   task_core* self) {
+                   sync::nanoseconds look, task_core* self) {
   thread_wait wait(runtime, here);
   const auto on_cancelled = [&wait]() noexcept { wait.end(k_cancelled); };
   // Its own task's requests end the wait. Made before the registration below, so that whatever throws leaves nothing behind.
@@ -137,7 +202,9 @@ wait_end wait_once(const thread_context& here, task_core& target, runtime_core& 
   timer_queue& timers = runtime.timers();
   expiry deadline(wait);
   if (when != sync::k_forever) timers.arm(deadline, when);
-  const auto ended = block(runtime, wait, wait.clock == nullptr ? when : sync::k_forever, here);
+  if (wait.clock != nullptr) wait.clock->begin_wait(wait.clocked);
+  const bool looks_first = wait.clock != nullptr || look < when;
+  const auto ended = block(runtime, wait.parker, looks_first ? look : when, here);
 
   // Take down what has not fired; wait for what is in the middle of it.
   if (wait.clock != nullptr) {
@@ -151,7 +218,8 @@ wait_end wait_once(const thread_context& here, task_core& target, runtime_core& 
   if (completed) return wait_end::completed;
   const std::uint32_t why = wait.parker.signals();
   if (ended == executor::wait_result::would_deadlock || (why & k_stuck) != 0) throw_would_deadlock(target);
-  if (ended == executor::wait_result::timed_out || (why & k_expired) != 0) return wait_end::timed_out;
+  if ((why & k_expired) != 0) return wait_end::timed_out;
+  if (ended == executor::wait_result::timed_out) return looks_first ? wait_end::looks : wait_end::timed_out;
   return wait_end::asked_to_stop;
 }
 
@@ -167,7 +235,11 @@ wait_end wait_on_thread(task_core& target, const time_limit& limit) {
   const sync::nanoseconds when =
       limit.unlimited() ? sync::k_forever : saturating_add(runtime->timers().now(), limit.nanoseconds());
   for (;;) {
-    const wait_end ended = wait_once(here, target, *runtime, when, self);
+    const wait_end ended = wait_once(here, target, *runtime, when, next_look(here), self);
+    if (ended == wait_end::looks) {
+      if (here.runtime->gone() && here.runtime->stop_waits_for(here)) stay_behind(*here.runtime, here);
+      continue;
+    }
     // A request may have been taken back meanwhile.
     if (ended != wait_end::asked_to_stop || (self != nullptr && self->state.cancel_pending())) return ended;
   }
@@ -182,38 +254,15 @@ wait_end wait_on_thread(task_core& target, const time_limit& limit) {
 /// True: something had come in for the target, and it has run on this stack.
 bool run_what_came_in_here(thread_context& here, task_core& target, runtime_core& runtime) noexcept {
   runtime.item_begun();
-  ++here.claims;
-  const bool ran = run_what_came_in(target);
-  --here.claims;
+  const unsigned waiting = std::exchange(here.waiting, items_of(here));
+  bool ran = false;
+  {
+    const item_on_this_stack item(here);
+    ran = run_what_came_in(target);
+  }
+  here.waiting = waiting;
   runtime.item_done();
   return ran;
-}
-
-/// As block() for a wait that must not be refused: where nobody else is left to run what it waits for, somebody is found. May return early.
-void block_at_any_cost(runtime_core& runtime, thread_wait& wait, const thread_context& here) noexcept {
-  constexpr sync::nanoseconds k_look_again = 50'000'000, k_try_again = 1'000'000;
-  const sync::nanoseconds until = saturating_add(sync::now(), k_look_again);
-  if (here.step == inside::call) return static_cast<void>(park(wait, until));
-  runtime_core* const owner = here.owner;
-  if (owner != nullptr && owner->native() != nullptr && here.step == inside::task) {
-    if (owner->native()->block(wait.parker, until, crew::beyond_max_spares::yes) == pool::block_result::would_deadlock)
-      static_cast<void>(park(wait, saturating_add(sync::now(), k_try_again)));  // no thread is to be had just now
-    return;
-  }
-  const bool in_task = here.step != inside::nothing;
-  executor* const mine = (in_task ? here.runtime : &runtime)->foreign_executor();
-  if (mine == nullptr) return static_cast<void>(park(wait, until));
-  // Not as a task: an executor of this one thread then runs here what is queued.
-  if (mine->wait(wait.parker, until, in_task) == executor::wait_result::would_deadlock)
-    static_cast<void>(mine->wait(wait.parker, until, false));
-}
-
-/// Like a coroutine that waits for what was left behind, this thread stays where it is, for ever. `wait` is in no list any more but the
-/// clock's.
-[[noreturn]] void stay_behind(runtime_core& runtime, thread_wait& wait) noexcept {
-  if (wait.clock != nullptr) wait.clock->end_wait(wait.clocked);
-  runtime.leave_behind();
-  for (sync::parker nobody;;) nobody.wait();
 }
 
 /// Its get() was given up, and what it uses may be the caller's: only its end ends this wait.
@@ -229,20 +278,21 @@ void end_owned(task_core& target) noexcept {
   const bool runs_here = may_run_here(here, target, *runtime);
   while (!wait.parker.signalled()) {
     if (runs_here && run_what_came_in_here(here, target, *runtime)) continue;
-    if (runtime->gone() && runtime->stop_waits_for(here) && target.waiters.remove(wait)) stay_behind(*runtime, wait);
-    block_at_any_cost(*runtime, wait, here);
+    if (runtime->gone() && here.runtime == &*runtime && here.step != inside::nothing && target.waiters.remove(wait))
+      stay_behind(*runtime, here);
+    block_at_any_cost(*runtime, wait.parker, here);
   }
   wait.parker.wait_for(k_completed);
 }
 
-/// The same where it uses nothing of the caller's: a wait that would be refused leaves it to itself.
+/// The same where it uses nothing of the caller's: a wait that would be refused, or that shutdown has left behind, leaves it to itself.
 void end_sharing(task_core& target) noexcept {
   request_cancel(target, "its get() was given up");
   const runtime_pin runtime(target);
   thread_context& here = context();
-  while (runtime && !target.state.is_complete()) {
+  while (runtime && !target.state.is_complete() && !runtime->gone()) {
     try {
-      static_cast<void>(wait_once(here, target, *runtime, sync::k_forever, nullptr));
+      static_cast<void>(wait_once(here, target, *runtime, sync::k_forever, next_look(here), nullptr));
     } catch (...) {  // would_deadlock
       if (!may_run_here(here, target, *runtime) || !run_what_came_in_here(here, target, *runtime)) return;
     }

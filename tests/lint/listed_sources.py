@@ -9,8 +9,8 @@ import sys
 
 import scan
 
-# Projects and samples of their own. Private headers are not asked for: they reach the build through what includes them.
-ELSEWHERE = ("tests/compile_fail/planted/", "tests/docs/planted/", "tests/packaging/")
+# Projects and samples of their own, and a folder whose files are all programs. Private headers are not asked for: they reach the build through what includes them.
+ELSEWHERE = ("bench/", "tests/compile_fail/planted/", "tests/docs/planted/", "tests/packaging/")
 
 
 def needs_a_line(relative):

@@ -15,7 +15,6 @@
 #include <sheaf/runtime.hpp>
 #include <sheaf/sleep.hpp>
 #include <sheaf/spawn.hpp>
-#include <sheaf/tbb_executor.hpp>
 #include <sheaf/this_task.hpp>
 #include <sheaf/when_all.hpp>
 
@@ -280,50 +279,6 @@ TEST(GivenUpGet, OnAManualClockAnotherWaiterIsTold) {
   EXPECT_FALSE(ended.load());
   outside.set();
   call.get();
-}
-
-// ---- what it waits for is left behind
-
-/// Nor does shutdown wait for the thread then: like whatever waits for a call left behind, it stays where it is, with all that it owns.
-void leave_a_thread_behind(runtime_options options) {
-  options.shutdown_limit = 1ms;
-  drop_counter drops;
-  const test::gate inside, leave;
-  task<> waiting;
-  {
-    runtime rt(std::move(options));
-    const auto hangs = [](test::gate inside, test::gate leave, const drop_counter::payload&) {
-      inside.open();
-      leave.wait();
-    };
-    const auto waits = [hangs](test::gate inside, test::gate leave, drop_counter::payload& mine) -> coro<> {
-      const auto work = [&]() -> coro<> { co_await spawn_blocking(hangs, inside, leave, std::move(mine)); };
-      work().get();
-      co_return;
-    };
-    drop_counter::payload mine = drops.make();
-    waiting = rt.spawn(waits, inside, leave, std::ref(mine));
-    inside.wait();
-  }
-  EXPECT_FALSE(waiting.done());
-  leave.open();
-  test::spin_until([&] { return drops.alive() == 0; });
-  EXPECT_FALSE(waiting.done());
-}
-
-TEST(GivenUpGet, TheThreadIsLeftBehindWithTheCallItsTaskWaitsFor) { leave_a_thread_behind({.workers = 1}); }
-
-TEST(GivenUpGet, AThreadOfOneTbbIsLeftBehindLikewise) {
-  tbb_executor executor(2);
-  leave_a_thread_behind({.executor = &executor});
-}
-
-TEST(GivenUpGet, OnAManualClockAThreadLeftBehindDoesNotStopTime) {
-  manual_clock clock;
-  leave_a_thread_behind({.workers = 1, .clock = &clock});
-  runtime rt({.workers = 1, .clock = &clock});
-  rt.run([]() -> coro<> { co_await sleep_for(1h); });
-  EXPECT_GE(clock.now(), 1h);
 }
 
 /// What a wait was given before its get() was cancelled is not lost: the value counts, the next wait is cancelled.

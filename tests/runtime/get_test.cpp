@@ -249,6 +249,20 @@ TEST(Get, AStartedTaskGetsTheBlockedWorkersQueueByASpare) {
             blocked_on);  // the seat stays handed over
 }
 
+TEST(Get, OnAManualClockATaskRunInPlaceLetsTimePassWhileItBlocks) {
+  manual_clock clock;
+  runtime rt({.workers = 2, .clock = &clock});
+  rt.run([]() -> coro<> {
+    const auto inner = []() -> coro<> {
+      sleep_for(1h).get();
+      co_return;
+    };
+    inner().get();
+    co_return;
+  });
+  EXPECT_EQ(clock.now(), 1h);
+}
+
 TEST(Get, SparesAreUsedAgain) {
   manual_clock clock;
   runtime rt({.workers = 1, .clock = &clock, .max_spares = 1});

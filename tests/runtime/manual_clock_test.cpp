@@ -204,7 +204,7 @@ struct timed_wait {
           parker.signal();
         }) {
     waiter.parker = &parker;
-    waiter.counted = counted;
+    waiter.items = counted ? 1 : 0;
     end_timer = std::make_unique<calling_timer<std::function<void()>>>(end);
   }
   sync::parker parker;
@@ -348,7 +348,7 @@ TEST_F(ManualClock, TellsTheLatestWaiterFirstAndLetsItGoOn) {
   clock_waiter plain, in_task;
   plain.parker = &plain_parker;
   in_task.parker = &task_parker;
-  in_task.counted = true;
+  in_task.items = 1;
   core_.begin_wait(plain);
   core_.begin_wait(in_task);
   EXPECT_TRUE(in_task.deadlocked);

@@ -3,6 +3,7 @@
 /// manual_clock: time that moves only when nothing else can happen, for tests that sleep an hour in microseconds.
 
 #include <chrono>
+#include <memory>
 #include <utility>
 
 #include <sheaf/detail/manual_clock_core.hpp>
@@ -25,8 +26,8 @@ namespace detail {
 /// @par Threads       any
 /// @par Lifetime      outlives the runtimes that use it
 /// @par Cancellation  a cancelled wait removes its deadline; time does not move for it
-/// @throws nothing but what a member names
-/// @par Cost          a move is a lock and a look at each runtime's next deadline; work on a runtime with a manual clock costs one
+/// @throws nothing but what a member names; its constructor std::bad_alloc
+/// @par Cost          one allocation; a move is a lock and a look at each runtime's next deadline; work on a runtime with a manual clock costs one
 ///                    shared addition more per queue entry
 class manual_clock {
  public:
@@ -37,7 +38,7 @@ class manual_clock {
   manual_clock& operator=(const manual_clock&) = delete;
 
   /// Since the clock's own beginning.
-  [[nodiscard]] std::chrono::nanoseconds now() const noexcept { return std::chrono::nanoseconds(core_.now()); }
+  [[nodiscard]] std::chrono::nanoseconds now() const noexcept { return std::chrono::nanoseconds(core_->now()); }
 
   /// Moves time by `by`: every timer on the way fires at its own instant, and what it causes ends before time goes on. Returns when
   /// the end is reached and all is quiet.
@@ -50,7 +51,7 @@ class manual_clock {
   /// @par Cost          a lock per instant at which timers fire
   template <class Rep, class Period>
   void advance(std::chrono::duration<Rep, Period> by) {
-    core_.advance(detail::to_nanoseconds(by));
+    core_->advance(detail::to_nanoseconds(by));
   }
 
   /// While the guard lives, time moves by advance() only: for events that come from outside, or to step through time.
@@ -58,7 +59,7 @@ class manual_clock {
 
  private:
   friend detail::manual_clock_core& detail::core_of(manual_clock& clock) noexcept;
-  detail::manual_clock_core core_;
+  const std::shared_ptr<detail::manual_clock_core> core_ = std::make_shared<detail::manual_clock_core>();
 };
 
 /// Holds a manual_clock for a scope.
@@ -87,8 +88,8 @@ class [[nodiscard]] manual_clock::hold_guard {
   detail::manual_clock_core* core_;
 };
 
-inline manual_clock::hold_guard manual_clock::hold() noexcept { return hold_guard(core_); }
+inline manual_clock::hold_guard manual_clock::hold() noexcept { return hold_guard(*core_); }
 
-inline detail::manual_clock_core& detail::core_of(manual_clock& clock) noexcept { return clock.core_; }
+inline detail::manual_clock_core& detail::core_of(manual_clock& clock) noexcept { return *clock.core_; }
 
 }  // namespace sheaf

@@ -24,7 +24,9 @@ class tbb_executor final : public executor {
 
   void post(work_item& item) noexcept override;
   [[nodiscard]] std::size_t concurrency() const noexcept override;
-  /// A task that waits blocks its arena thread while another one is not blocked; the last one gets would_deadlock.
+  /// A task that waits blocks its arena thread while another one is not blocked; the last one gets would_deadlock. Not so where the other
+  /// is in a get() that was given up (see coro::get): between two of its looks it does not count as blocked. A thread that a runtime has
+  /// left behind is lost to oneTBB, in this arena and in the program's limit.
   [[nodiscard]] wait_result wait(detail::sync::parker& parker, detail::sync::nanoseconds deadline,
                                  bool in_task) noexcept override;
 

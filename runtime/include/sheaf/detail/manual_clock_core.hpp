@@ -22,6 +22,7 @@
 ///     going on, activity is not zero.
 
 #include <cstdint>
+#include <memory>
 
 #include <sheaf/detail/sync.hpp>
 
@@ -31,10 +32,11 @@ class timer_queue;
 
 /// A thread about to block in run() or get(). On that thread's stack; begin_wait() and end_wait() may come in either order, once each.
 struct clock_waiter {
-  sync::parker* parker = nullptr;  ///< signalled when nothing can ever move
-  bool counted = false;            ///< the thread is running something that enter()ed: it does not count while it waits
-  bool patient = false;            ///< is not told so: somebody else is, or nobody
-  bool deadlocked = false;         ///< for the waiting thread, after its parker was signalled
+  sync::parker* parker = nullptr;                 ///< signalled when nothing can ever move
+  std::uint32_t items = 0;                        ///< what the thread is running and has enter()ed: does not count while it waits
+  const sync::atomic<bool>* forgotten = nullptr;  ///< set before forget(): the wait is none of the clock's business
+  bool patient = false;                           ///< is not told so: somebody else is, or nobody
+  bool deadlocked = false;                        ///< for the waiting thread, after its parker was signalled
 
   enum class stage : std::uint8_t { fresh, waiting, ended };
   stage at = stage::fresh;       ///< the clock's
@@ -42,7 +44,7 @@ struct clock_waiter {
   clock_waiter* next = nullptr;  ///< the clock's
 };
 
-class manual_clock_core {
+class manual_clock_core : public std::enable_shared_from_this<manual_clock_core> {
  public:
   manual_clock_core() = default;
   manual_clock_core(const manual_clock_core&) = delete;
@@ -52,12 +54,12 @@ class manual_clock_core {
   /// Relaxed: whoever must see a move is reached by it through a queue's lock, an executor or a parker.
   [[nodiscard]] sync::nanoseconds now() const noexcept { return now_.load(sync::relaxed); }
 
-  /// One more work item or blocking call. @par Threads any
-  void enter() noexcept { activity_.fetch_add(1, sync::relaxed); }
-  /// One less. The last one may move time here and fire timers. @par Threads any; outside locks that a timer's fire takes
-  void leave() noexcept {
+  /// Work items or blocking calls more. @par Threads any
+  void enter(std::uint64_t items = 1) noexcept { activity_.fetch_add(items, sync::relaxed); }
+  /// So many less. The last one may move time here and fire timers. @par Threads any; outside locks that a timer's fire takes
+  void leave(std::uint64_t items = 1) noexcept {
     // order: acq_rel: what the ending work did (timers armed, say) precedes the zero; peer: acquire load in may_move().
-    if (activity_.fetch_sub(1, sync::acq_rel) == 1) move();
+    if (activity_.fetch_sub(items, sync::acq_rel) == items) move();
   }
   void call_out() noexcept { enter(); }
   void call_back() noexcept { leave(); }
@@ -66,6 +68,9 @@ class manual_clock_core {
   void begin_wait(clock_waiter& waiter) noexcept;
   /// On behalf of the waiter, before its parker is signalled (C5). False: it was not registered (any more).
   bool end_wait(clock_waiter& waiter) noexcept;
+
+  /// Ends, and counts again, every wait that names `flag`, which is set: their threads are left behind.
+  void forget(const sync::atomic<bool>& flag) noexcept;
 
   void hold() noexcept;
   void release() noexcept;

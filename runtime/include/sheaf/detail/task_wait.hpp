@@ -131,8 +131,8 @@ bool wait_blocking(task_core& target, const time_limit& limit);
 /// caller's cancel), the task is asked to stop and waited for first. If it gives a value all the same, that is what counts. Complete
 /// afterwards, whatever this throws.
 void wait_owned(task_core& target);
-/// The same for a task that uses nothing of the caller's. Not complete afterwards: this threw would_deadlock, and the task, asked to stop,
-/// goes on when whatever it still waits for does.
+/// The same for a task that uses nothing of the caller's. Not complete afterwards: this threw, and the task, asked to stop, goes on when
+/// whatever it still waits for does.
 void wait_sharing(task_core& target);
 
 }  // namespace sheaf::detail

@@ -1,0 +1,284 @@
+/// Threads in a blocking get() whose task is left behind with a blocking call: shutdown returns without them, and neither time nor other
+/// runtimes miss them.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <functional>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include <sheaf/clock.hpp>
+#include <sheaf/condition.hpp>
+#include <sheaf/event.hpp>
+#include <sheaf/mutex.hpp>
+#include <sheaf/runtime.hpp>
+#include <sheaf/sleep.hpp>
+#include <sheaf/spawn.hpp>
+#include <sheaf/tbb_executor.hpp>
+#include <sheaf/this_task.hpp>
+
+#include "support/drop_counter.hpp"
+#include "support/gate.hpp"
+#include "support/until.hpp"
+
+namespace sheaf {
+namespace {
+
+using namespace std::chrono_literals;
+using test::drop_counter;
+
+/// Something that a blocking call waits for, and what the call holds meanwhile.
+struct hung_call {
+  drop_counter drops;
+  drop_counter::payload mine = drops.make();
+  test::gate inside, leave;
+
+  /// A coroutine that waits for the call, and uses what lies on the stack of whoever waits for it.
+  auto waiter() {
+    return [this]() -> coro<> {
+      const auto hangs = [](test::gate inside, test::gate leave, const drop_counter::payload&) {
+        inside.open();
+        leave.wait();
+      };
+      co_await spawn_blocking(hangs, inside, leave, std::move(mine));
+    };
+  }
+  void let_go() {
+    leave.open();
+    test::spin_until([&] { return drops.alive() == 0; });
+  }
+};
+
+runtime_options impatient(runtime_options options) {
+  options.shutdown_limit = 1ms;
+  return options;
+}
+
+/// A runtime ends while `start` has made a task of it that waits, on its thread, for a call that stays out.
+template <class Start>
+void leave_behind(runtime_options options, Start start) {
+  hung_call call;
+  task<> waiting;
+  {
+    runtime rt(impatient(std::move(options)));
+    waiting = start(rt, call);
+    call.inside.wait();
+  }
+  EXPECT_FALSE(waiting.done());
+  call.let_go();
+  EXPECT_FALSE(waiting.done());
+}
+
+/// In one get().
+task<> in_a_get(runtime& rt, hung_call& call) {
+  return rt.spawn(
+      [](hung_call& call) -> coro<> {
+        auto work = call.waiter();
+        work().get();
+        co_return;
+      },
+      std::ref(call));
+}
+
+/// In a get() within a task that another get() runs in place.
+task<> in_a_get_in_a_get(runtime& rt, hung_call& call) {
+  return rt.spawn(
+      [](hung_call& call) -> coro<> {
+        const auto outer = [&call]() -> coro<> {
+          auto work = call.waiter();
+          work().get();
+          co_return;
+        };
+        outer().get();
+        co_return;
+      },
+      std::ref(call));
+}
+
+/// As a blocking call.
+task<> in_a_call(runtime& rt, hung_call& call) {
+  return rt.spawn_blocking([&call] {
+    auto work = call.waiter();
+    work().get();
+  });
+}
+
+/// In the get() of a handle, by a task that was asked to stop before.
+task<> in_a_cleanup(runtime& rt, hung_call& call) {
+  return rt.spawn(
+      [](hung_call& call) -> coro<> {
+        auto work = call.waiter();
+        const task<> hung = spawn(borrowed(work()));
+        event never;
+        bool asked = false;
+        try {
+          co_await never.wait();
+        } catch (const cancelled&) {
+          asked = true;
+        }
+        if (asked) hung.get();
+      },
+      std::ref(call));
+}
+
+void expect_time_to_pass(manual_clock& clock) {
+  runtime rt({.workers = 1, .clock = &clock});
+  const auto before = clock.now();
+  rt.run([]() -> coro<> { co_await sleep_for(1h); });
+  EXPECT_EQ(clock.now() - before, 1h);
+}
+
+TEST(LeftBehind, TheThreadOfAPool) { leave_behind({.workers = 1}, in_a_get); }
+TEST(LeftBehind, TheThreadOfAPoolThatRunsATaskInPlace) { leave_behind({.workers = 1}, in_a_get_in_a_get); }
+TEST(LeftBehind, TheThreadOfACall) { leave_behind({.workers = 1}, in_a_call); }
+TEST(LeftBehind, TheThreadOfATaskThatCleansUp) { leave_behind({.workers = 2}, in_a_cleanup); }
+
+/// In a process of its own: oneTBB misses the thread in whatever comes later.
+template <class Start>
+void leave_a_thread_of_one_tbb_behind(Start start) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto child = [start] {
+    tbb_executor executor(3);
+    leave_behind({.executor = &executor}, start);
+    std::_Exit(::testing::Test::HasFailure() ? 1 : 0);
+  };
+  EXPECT_EXIT(child(), ::testing::ExitedWithCode(0), "");
+}
+
+TEST(LeftBehindDeathTest, AThreadOfOneTbb) { leave_a_thread_of_one_tbb_behind(in_a_get); }
+TEST(LeftBehindDeathTest, AThreadOfOneTbbThatRunsATaskInPlace) { leave_a_thread_of_one_tbb_behind(in_a_get_in_a_get); }
+
+TEST(LeftBehind, OnAManualClockTimePassesWithoutTheThread) {
+  manual_clock clock;
+  leave_behind({.workers = 1, .clock = &clock}, in_a_get);
+  expect_time_to_pass(clock);
+  leave_behind({.workers = 1, .clock = &clock}, in_a_get_in_a_get);
+  expect_time_to_pass(clock);
+  leave_behind({.workers = 1, .clock = &clock}, in_a_call);
+  expect_time_to_pass(clock);
+}
+
+/// The task runs on a plain thread, which shutdown does not wait for. The clock is its owner's no more, but still there.
+TEST(LeftBehind, OnAManualClockTimePassesWithoutAPlainThreadThatHelps) {
+  std::optional<manual_clock> clock(std::in_place);
+  hung_call call;
+  {
+    runtime rt(impatient({.workers = 1, .clock = &*clock, .callers_help = true}));
+    const test::gate busy, free;
+    const auto holds_the_worker = [](const test::gate& busy, const test::gate& free) {
+      busy.open();
+      free.wait();
+    };
+    const task<> holder = rt.spawn(holds_the_worker, busy, free);
+    busy.wait();
+    std::thread([helped = in_a_get(rt, call)] { helped.get(); }).detach();
+    call.inside.wait();
+    free.open();
+    holder.get();
+  }
+  expect_time_to_pass(*clock);
+  clock.reset();
+  call.let_go();
+}
+
+/// A condition's wait that is given up has to lock its mutex again, which is left behind locked.
+TEST(LeftBehind, AWaitThatSharesWhatItUsesIsGivenUp) {
+  auto& lock = *new mutex;
+  auto& changed = *new condition(lock);
+  hung_call call;
+  std::atomic<bool> waits{false}, ended{false};
+  const auto waiter = [&]() -> coro<> {
+    auto guard = co_await lock.scoped_lock();
+    waits.store(true);
+    try {
+      changed.wait(guard).get();
+    } catch (const cancelled&) {
+      ended.store(true);
+      throw;
+    }
+  };
+  const auto holder = [&]() -> coro<> {
+    const auto guard = co_await lock.scoped_lock();
+    auto work = call.waiter();
+    co_await work();
+  };
+  {
+    runtime rt(impatient({.workers = 2}));
+    (void)rt.spawn(borrowed(waiter()));
+    test::spin_until([&] { return waits.load(); });
+    (void)rt.spawn(borrowed(holder()));
+    call.inside.wait();
+  }
+  EXPECT_TRUE(ended.load());
+  call.let_go();
+}
+
+/// What is queued in the seat of a thread that is left behind runs all the same.
+TEST(LeftBehind, AnotherThreadRunsWhatIsQueued) {
+  hung_call call;
+  std::atomic<bool> begun{false}, gone{false};
+  event never;
+  task<> queued;
+  const auto waits = [&]() -> coro<> {
+    const auto work = [&]() -> coro<> {
+      begun.store(true);
+      test::spin_until([&] { return gone.load(); });
+      try {
+        co_await this_task::yield();
+      } catch (const cancelled&) {
+      }
+      co_await never.wait();
+    };
+    work().get();
+    co_return;
+  };
+  std::optional<runtime> rt(std::in_place, impatient({.workers = 1}));
+  auto hangs = call.waiter();
+  (void)rt->spawn(borrowed(hangs()));
+  call.inside.wait();
+  (void)rt->spawn(borrowed(waits()));
+  test::spin_until([&] { return begun.load(); });
+  queued = rt->spawn([] {});
+  std::thread later([&] {
+    std::this_thread::sleep_for(20ms);  // orders nothing: sooner, and the seat is given away before its runtime is gone
+    gone.store(true);
+  });
+  rt.reset();
+  later.join();
+  EXPECT_TRUE(queued.done());
+  call.let_go();
+}
+
+/// The last call returns at about the time when shutdown gives up waiting for it.
+TEST(LeftBehind, OrNotByAHair) {
+  for (int round = 0; round < 60; ++round) {
+    const auto more = 900us + round % 20 * 10us;
+    std::atomic<bool> inside{false};
+    const auto call = [&inside, more](const cancel_token& token) {
+      inside.store(true);
+      test::spin_until([&] { return token.requested(); });
+      const auto until = std::chrono::steady_clock::now() + more;
+      while (std::chrono::steady_clock::now() < until) continue;
+    };
+    const auto waits = [call]() -> coro<> {
+      const auto work = [&call]() -> coro<> {
+        try {
+          co_await spawn_blocking(call);
+        } catch (const cancelled&) {
+        }
+        co_await sleep_for(2ms);
+      };
+      work().get();
+      co_return;
+    };
+    runtime rt(impatient({.workers = 1, .blocking_keep_alive = 0ns}));
+    (void)rt.spawn(waits);
+    test::spin_until([&] { return inside.load(); });
+  }
+}
+
+}  // namespace
+}  // namespace sheaf
