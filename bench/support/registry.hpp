@@ -2,7 +2,8 @@
 /// @file
 /// How a benchmark program names its contenders, picks its sizes and reports what one task costs.
 ///
-/// A benchmark is called `question/contender/n:N/workers:W/...`; compare.py reads that name and the counter `per_task`.
+/// A benchmark is called `question/contender/n:N/workers:W/...`; report.py reads that name and the counters: `per_task`,
+/// `p50`, `p99` in seconds, `bytes`, `ticks`.
 /// Everything is measured in real time, because the work runs on other threads than the one Google Benchmark looks at; its CPU
 /// column is that of the whole process.
 
@@ -30,9 +31,12 @@ inline std::vector<std::int64_t> sizes(std::vector<std::int64_t> full, std::vect
   return quick() ? small : full;
 }
 
-inline void add(const std::string& question, const std::string& who, contender run, const sweep& over) {
-  benchmark::RegisterBenchmark((question + "/" + who).c_str(),
-                               [run](benchmark::State& state) { run(state, state.range(0), static_cast<int>(state.range(1))); })
+/// The result takes further settings of Google Benchmark.
+inline benchmark::internal::Benchmark* add(const std::string& question, const std::string& who, contender run,
+                                           const sweep& over) {
+  return benchmark::RegisterBenchmark(
+             (question + "/" + who).c_str(),
+             [run](benchmark::State& state) { run(state, state.range(0), static_cast<int>(state.range(1))); })
       ->ArgNames({"n", "workers"})
       ->ArgsProduct({over.n, over.workers})
       ->Unit(benchmark::kMillisecond)
