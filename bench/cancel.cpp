@@ -117,9 +117,9 @@ int main(int argc, char** argv) {
   const bench::sweep over{bench::sizes({100, 1'000, 10'000, 100'000}, {100, 1'000}), {1, 2}};
   bench::add("cancel_queued", "sheaf", run_queued, over);
   bench::add("cancel_queued", "tbb", run_queued_tbb, over);
-  bench::add("cancel_sleeping", "sheaf", run_sleeping, over)->UseManualTime();
+  bench::add("cancel_sleeping", "sheaf", run_sleeping, over, bench::timed::part);
 #ifdef SHEAF_BENCH_ASIO
-  bench::add("cancel_sleeping", "asio", run_sleeping_asio, {over.n, {1}})->UseManualTime();
+  bench::add("cancel_sleeping", "asio", run_sleeping_asio, {over.n, {1}}, bench::timed::part);
 #endif
   return bench::run(argc, argv);
 }

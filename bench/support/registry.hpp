@@ -31,17 +31,17 @@ inline std::vector<std::int64_t> sizes(std::vector<std::int64_t> full, std::vect
   return quick() ? small : full;
 }
 
+/// `part`: the contender says itself, by SetIterationTime(), what counts of a round.
+enum class timed { whole, part };
+
 /// The result takes further settings of Google Benchmark.
-inline benchmark::internal::Benchmark* add(const std::string& question, const std::string& who, contender run,
-                                           const sweep& over) {
-  return benchmark::RegisterBenchmark(
-             (question + "/" + who).c_str(),
-             [run](benchmark::State& state) { run(state, state.range(0), static_cast<int>(state.range(1))); })
-      ->ArgNames({"n", "workers"})
-      ->ArgsProduct({over.n, over.workers})
-      ->Unit(benchmark::kMillisecond)
-      ->MeasureProcessCPUTime()
-      ->UseRealTime();
+inline benchmark::internal::Benchmark* add(const std::string& question, const std::string& who, contender run, const sweep& over,
+                                           timed what = timed::whole) {
+  auto* const one = benchmark::RegisterBenchmark((question + "/" + who).c_str(), [run](benchmark::State& state) {
+    run(state, state.range(0), static_cast<int>(state.range(1)));
+  });
+  one->ArgNames({"n", "workers"})->ArgsProduct({over.n, over.workers})->Unit(benchmark::kMillisecond)->MeasureProcessCPUTime();
+  return what == timed::whole ? one->UseRealTime() : one->UseManualTime();
 }
 
 /// Reports the time one task takes, when every iteration ran `tasks` of them: in seconds, which the console prints as 41.3ns.
