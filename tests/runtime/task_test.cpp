@@ -468,5 +468,28 @@ TEST_P(TaskOnEvery, Task24_AnErrorFromHandlingARequestMayCarryIt) {
   });
 }
 
+// ---- many
+
+TEST_P(TaskOnEvery, AHundredThousandWaitersOfOneTaskDoNotGrowTheStack) {
+  run([]() -> coro<> {
+    constexpr int k_waiters = 100'000;
+    const gate open;
+    const auto opens = [open]() -> coro<int> {
+      co_await open;
+      co_return 1;
+    };
+    const task<int> awaited = spawn(opens);
+    const auto waits = [](const task<int>& awaited) -> coro<int> { co_return co_await awaited; };
+    std::vector<task<int>> waiters;
+    waiters.reserve(k_waiters);
+    for (int i = 0; i < k_waiters; ++i) waiters.push_back(spawn(waits, awaited));
+    co_await test::until_parked(waiters.back());
+    open.open();
+    int sum = 0;
+    for (auto& each : waiters) sum += co_await std::move(each);
+    EXPECT_EQ(sum, k_waiters);
+  });
+}
+
 }  // namespace
 }  // namespace sheaf
