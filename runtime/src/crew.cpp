@@ -236,7 +236,7 @@ bool crew::leave_behind(bool work_is_queued) noexcept {
   member& me = *context().member;
   {
     const sync::lock_guard guard(lock_);
-    if (work_is_queued && context().seat != nullptr && !others_run()) return false;
+    if (work_is_queued && context().seat != nullptr) return false;
     --running_;
   }
   me.left_behind = true;

@@ -21,8 +21,8 @@
 /// I4  At most `workers + max_spares` threads exist, and one more for each block() that may not be refused: such a thread starts
 ///     UNSEATED, adopts the seat of one that is blocked, and does not stay as a spare. Until it leaves it runs, as any thread does: a
 ///     later block() is not refused.
-/// I5  stop() joins every thread but those that were left behind: one that stays where it is, for ever, says so itself. It calls block()
-///     first if it sits in a seat, nobody else runs, and something is queued, which would be nobody's. The crew is then never destroyed.
+/// I5  stop() joins every thread but those that were left behind: one that stays where it is, for ever, says so itself. While
+///     something is queued, it first gives its seat away in block(). The crew is then never destroyed.
 ///
 /// @par Threads  Everything but the constructor, start_worker() and stop() runs on the crew's own threads; block() accepts any.
 

@@ -56,9 +56,16 @@ void manual_clock_core::forget(const sync::atomic<bool>& flag) noexcept {
   const sync::lock_guard guard(lock_);
   for (clock_waiter* waiter = latest_waiter_; waiter != nullptr;) {
     clock_waiter* const next = waiter->next;
-    if (waiter->forgotten == &flag) unlink(*waiter);
+    if (waiter->forgotten == &flag) tell(*waiter, clock_waiter::k_look);
     waiter = next;
   }
+}
+
+void manual_clock_core::tell(clock_waiter& waiter, std::uint32_t what) noexcept {
+  unlink(waiter);
+  if (waiter.patient) return;
+  waiter.told = what;
+  waiter.parker->signal(what);  // its owner may be gone now
 }
 
 void manual_clock_core::hold() noexcept {
@@ -171,9 +178,7 @@ bool manual_clock_core::report_deadlock() noexcept {
   clock_waiter* stuck = latest_waiter_;
   while (stuck != nullptr && stuck->patient) stuck = stuck->next;
   if (stuck == nullptr) return false;
-  unlink(*stuck);
-  stuck->deadlocked = true;
-  stuck->parker->signal();  // its owner may be gone now
+  tell(*stuck, clock_waiter::k_stuck);
   return true;
 }
 

@@ -250,12 +250,14 @@ void runtime_core::call_ended() noexcept {
 }
 
 void runtime_core::abandon_calls() noexcept {
-  gone_.store(true, sync::relaxed);
+  leaving_behind_.store(true, sync::relaxed);
   const std::size_t out = calls_out_.fetch_or(k_abandoned, sync::relaxed) & ~k_abandoned;
   if (clock_ != nullptr) {
-    clock_->forget(gone_);  // first: a call that waits on the clock is counted again, and then not any more
+    clock_->forget(leaving_behind_);  // first: a call that waits on the clock is counted again, and then not any more
     if (out != 0) clock_->leave(out);
   }
+  // order: release: who finds itself left behind counts off what forget() has counted; peer: gone().
+  gone_.store(true, sync::release);
   add_reference();  // for ever: tasks that wait for these calls still name this core
   blocking_->abandon();
 }
@@ -282,10 +284,6 @@ void runtime_core::wait_for_foreign_items() noexcept {
     static_cast<void>(options_.executor->wait(drained_, sync::k_forever, false));
     drained_.reset();
   }
-}
-
-bool runtime_core::stop_waits_for(const thread_context& here) const noexcept {
-  return here.step == inside::task && here.runtime == this && (!native_ || native_->is_member());
 }
 
 std::uint32_t runtime_core::milliseconds() const noexcept {
@@ -374,7 +372,7 @@ bool runtime_core::wait_until_drained(sync::nanoseconds deadline, bool only_call
       static_cast<void>(options_.executor->wait(drained_, until, false));
     }
     if (clock_ != nullptr) clock_->end_wait(clocked);
-    if (!clocked.deadlocked) {
+    if (clocked.told == 0) {
       drained_.reset();
       continue;
     }

@@ -89,10 +89,10 @@ class runtime_core {
   /// The last live task of a closing runtime has gone.
   void drained() noexcept { drained_.signal(); }
   /// Left behind: what is posted is dropped. Some of what was posted before may still run.
-  [[nodiscard]] bool gone() const noexcept { return gone_.load(sync::relaxed); }
-  [[nodiscard]] const sync::atomic<bool>& gone_flag() const noexcept { return gone_; }
-  /// Whether shutdown returns only when the item that this thread runs has ended, or the thread has been left behind.
-  [[nodiscard]] bool stop_waits_for(const thread_context& here) const noexcept;
+  /// order: acquire: the clock has forgotten this runtime's waits; peer: release in abandon_calls().
+  [[nodiscard]] bool gone() const noexcept { return gone_.load(sync::acquire); }
+  /// Set when that begins: relaxed, who reads an old value looks again.
+  [[nodiscard]] const sync::atomic<bool>& leaving_behind() const noexcept { return leaving_behind_; }
   /// False: the limit passed first. `detach`: the blocking calls that are out are then left behind,
   /// with this core kept alive; otherwise nothing is stopped yet. Plain threads only.
   bool shutdown(time_limit limit, bool detach);
@@ -125,8 +125,9 @@ class runtime_core {
   sync::atomic<bool> closing_{false};
   static constexpr std::size_t k_abandoned = ~(~std::size_t{0} >> 1);
   sync::atomic<std::size_t> calls_out_{
-      0};                           ///< blocking calls queued or running; and k_abandoned, once the clock does not count them
-  sync::atomic<bool> gone_{false};  ///< stopped with calls left behind: posts are dropped
+      0};  ///< blocking calls queued or running; and k_abandoned, once the clock does not count them
+  sync::atomic<bool> leaving_behind_{false};
+  sync::atomic<bool> gone_{false};              ///< stopped with calls left behind: posts are dropped
   sync::atomic<std::size_t> foreign_items_{0};  ///< posted to options_.executor and not done
   sync::parker drained_;
   static constexpr std::uint64_t k_reference = 1, k_visit = k_reference | std::uint64_t{1} << 32;

@@ -11,6 +11,7 @@
 #include "local_values.hpp"
 #include "runtime_core.hpp"
 #include "step.hpp"
+#include "this_stack.hpp"
 #include "this_thread.hpp"
 
 namespace sheaf::detail {
@@ -185,7 +186,10 @@ void start_task(task_core& task, runtime_core& runtime, const start_options& opt
   arm_stop(task);
   if (options.eager) {
     runtime.item_begun();
-    run_eagerly(task, held);
+    {
+      const item_on_this_stack item(here, runtime);
+      run_eagerly(task, held);
+    }
     runtime.item_done();
   } else {
     if (held) static_cast<void>(task.state.publish_unstarted(false));

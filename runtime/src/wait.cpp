@@ -11,6 +11,7 @@
 
 #include "runtime_core.hpp"
 #include "step.hpp"
+#include "this_stack.hpp"
 #include "waits_for.hpp"
 
 namespace sheaf::detail {
@@ -44,15 +45,11 @@ cancel_answer task_awaiter::on_cancel(task_core& self) noexcept {
 
 namespace {
 
-/// Who signalled the parker; `stuck` is what a manual clock signals.
-constexpr std::uint32_t k_stuck = 1, k_completed = 2, k_cancelled = 4, k_expired = 8;
+/// Who signalled the parker; the first two are a manual clock's.
+constexpr std::uint32_t k_stuck = clock_waiter::k_stuck, k_look = clock_waiter::k_look, k_completed = 4, k_cancelled = 8,
+                        k_expired = 16;
 constexpr unsigned k_claims_on_one_stack = 64;
 constexpr sync::nanoseconds k_look_again = 50'000'000, k_try_again = 1'000'000;
-
-/// How many items this stack is of: each is counted by its runtime until it ends.
-unsigned items_of(const thread_context& here) noexcept {
-  return here.claims + (here.step != inside::nothing && !here.outside ? 1 : 0);
-}
 
 /// One blocked thread: its registration with the target, with its own task's cancel requests, and with a deadline.
 struct thread_wait final : waiter_node {
@@ -60,7 +57,7 @@ struct thread_wait final : waiter_node {
     clocked.parker = &parker;
     if (here.step == inside::nothing) return;
     if (here.runtime->clock() == clock) clocked.items = items_of(here) - here.waiting;
-    clocked.forgotten = &here.runtime->gone_flag();
+    clocked.forgotten = &here.runtime->leaving_behind();
   }
   static void completed(waiter_node& node, outcome_kind) noexcept {
     auto& self = static_cast<thread_wait&>(node);
@@ -88,25 +85,6 @@ bool may_run_here(const thread_context& here, const task_core& target, const run
   return here.owner == nullptr && !target.blocking && runtime.options().callers_help;
 }
 
-/// While it lives, one item more is on this stack.
-class item_on_this_stack {
- public:
-  explicit item_on_this_stack(thread_context& here) noexcept : here_(here), outside_(here.outside) {
-    here_.outside = outside_ || here_.step == inside::nothing;
-    ++here_.claims;
-  }
-  item_on_this_stack(const item_on_this_stack&) = delete;
-  item_on_this_stack& operator=(const item_on_this_stack&) = delete;
-  ~item_on_this_stack() {
-    --here_.claims;
-    here_.outside = outside_;
-  }
-
- private:
-  thread_context& here_;
-  const bool outside_;
-};
-
 /// True: the target was not started, and has had its first step on this stack.
 bool run_here(thread_context& here, task_core& target, runtime_core& runtime) noexcept {
   // Before the claim: the stale queue entry may be popped, and stop counting, at once. A call counts until call_ended().
@@ -114,7 +92,7 @@ bool run_here(thread_context& here, task_core& target, runtime_core& runtime) no
   if (!blocking) runtime.item_begun();
   const auto claimed = target.state.claim_unstarted();
   if (claimed != task_state::begin::skip) {
-    const item_on_this_stack item(here);
+    const item_on_this_stack item(here, runtime);
     run_claimed(target, claimed == task_state::begin::resume_cancelled);
     if (blocking) runtime.call_ended();
   }
@@ -161,10 +139,8 @@ void block_at_any_cost(runtime_core& runtime, sync::parker& parker, thread_conte
   if (mine == nullptr) return static_cast<void>(park(parker, until));
   if (mine->wait(parker, until, in_task) != executor::wait_result::would_deadlock) return;
   // Not as a task: an executor of this one thread then runs here what is queued.
-  const unsigned waiting = std::exchange(here.waiting, items_of(here));
-  const item_on_this_stack whatever_is_queued(here);
+  const items_of_an_executor queued(here);
   static_cast<void>(mine->wait(parker, until, false));
-  here.waiting = waiting;
 }
 
 /// Its runtime is gone, and what it waits for was left behind: like a coroutine this thread stays where it is, for ever. It is in no list
@@ -179,10 +155,18 @@ void block_at_any_cost(runtime_core& runtime, sync::parker& parker, thread_conte
   for (;;) nobody.wait();
 }
 
-/// A thread that shutdown waits for looks now and then whether that goes on: a wait that began before was ended by its request.
-sync::nanoseconds next_look(const thread_context& here) noexcept {
-  const bool looks = here.step == inside::task && here.runtime->closed() && here.runtime->native() != nullptr;
+/// A step of a runtime that ends looks now and then whether it is left behind. One that began to wait before was ended by the request, if
+/// it is a task's (`self`).
+sync::nanoseconds next_look(const thread_context& here, const task_core* self) noexcept {
+  if (here.step != inside::task || here.runtime->native() == nullptr) return sync::k_forever;
+  const bool looks = self == nullptr || here.runtime->closed();
   return looks ? saturating_add(sync::now(), k_look_again) : sync::k_forever;
+}
+
+/// Whether a wait of this thread is for ever, because shutdown has left both sides behind.
+bool is_left_behind(const thread_context& here, const runtime_core& targets) noexcept {
+  const auto leaves = [](const runtime_core& runtime) { return runtime.leaving_behind().load(sync::relaxed); };
+  return here.step != inside::nothing && leaves(*here.runtime) && leaves(targets);
 }
 
 [[noreturn]] void throw_would_deadlock(task_core& target) {
@@ -204,12 +188,15 @@ wait_end wait_once(const thread_context& here, task_core& target, runtime_core& 
   if (when != sync::k_forever) timers.arm(deadline, when);
   if (wait.clock != nullptr) wait.clock->begin_wait(wait.clocked);
   const bool looks_first = wait.clock != nullptr || look < when;
-  const auto ended = block(runtime, wait.parker, looks_first ? look : when, here);
+  auto ended = block(runtime, wait.parker, looks_first ? look : when, here);
+  // Another runtime's task goes on though the threads of this one leave.
+  const bool leaves = look != sync::k_forever && here.runtime->closed();
+  if (ended == executor::wait_result::would_deadlock && leaves && &runtime != here.runtime) ended = park(wait.parker, look);
 
   // Take down what has not fired; wait for what is in the middle of it.
   if (wait.clock != nullptr) {
     wait.clock->end_wait(wait.clocked);
-    if (wait.clocked.deadlocked) wait.parker.wait_for(k_stuck);
+    if (wait.clocked.told != 0) wait.parker.wait_for(wait.clocked.told);
   }
   const bool completed = !target.waiters.remove(wait);
   if (completed) wait.parker.wait_for(k_completed);
@@ -219,6 +206,7 @@ wait_end wait_once(const thread_context& here, task_core& target, runtime_core& 
   const std::uint32_t why = wait.parker.signals();
   if (ended == executor::wait_result::would_deadlock || (why & k_stuck) != 0) throw_would_deadlock(target);
   if ((why & k_expired) != 0) return wait_end::timed_out;
+  if ((why & k_look) != 0) return wait_end::looks;
   if (ended == executor::wait_result::timed_out) return looks_first ? wait_end::looks : wait_end::timed_out;
   return wait_end::asked_to_stop;
 }
@@ -235,9 +223,9 @@ wait_end wait_on_thread(task_core& target, const time_limit& limit) {
   const sync::nanoseconds when =
       limit.unlimited() ? sync::k_forever : saturating_add(runtime->timers().now(), limit.nanoseconds());
   for (;;) {
-    const wait_end ended = wait_once(here, target, *runtime, when, next_look(here), self);
+    const wait_end ended = wait_once(here, target, *runtime, when, next_look(here, self), self);
     if (ended == wait_end::looks) {
-      if (here.runtime->gone() && here.runtime->stop_waits_for(here)) stay_behind(*here.runtime, here);
+      if (is_left_behind(here, *runtime)) throw_would_deadlock(target);
       continue;
     }
     // A request may have been taken back meanwhile.
@@ -251,16 +239,15 @@ wait_end wait_on_thread(task_core& target, const time_limit& limit) {
   throw_cancelled(self);
 }
 
-/// True: something had come in for the target, and it has run on this stack.
-bool run_what_came_in_here(thread_context& here, task_core& target, runtime_core& runtime) noexcept {
+/// True: something had come in for the target, and it has run on this stack. `waiting`: how many items here have told a manual clock.
+bool run_what_came_in_here(thread_context& here, task_core& target, runtime_core& runtime, unsigned waiting) noexcept {
   runtime.item_begun();
-  const unsigned waiting = std::exchange(here.waiting, items_of(here));
   bool ran = false;
   {
-    const item_on_this_stack item(here);
+    const item_on_this_stack item(here, runtime);
+    here.waiting = waiting;
     ran = run_what_came_in(target);
   }
-  here.waiting = waiting;
   runtime.item_done();
   return ran;
 }
@@ -277,7 +264,7 @@ void end_owned(task_core& target) noexcept {
   if (wait.clock != nullptr) wait.clock->begin_wait(wait.clocked);
   const bool runs_here = may_run_here(here, target, *runtime);
   while (!wait.parker.signalled()) {
-    if (runs_here && run_what_came_in_here(here, target, *runtime)) continue;
+    if (runs_here && run_what_came_in_here(here, target, *runtime, items_of(here))) continue;
     if (runtime->gone() && here.runtime == &*runtime && here.step != inside::nothing && target.waiters.remove(wait))
       stay_behind(*runtime, here);
     block_at_any_cost(*runtime, wait.parker, here);
@@ -290,11 +277,11 @@ void end_sharing(task_core& target) noexcept {
   request_cancel(target, "its get() was given up");
   const runtime_pin runtime(target);
   thread_context& here = context();
-  while (runtime && !target.state.is_complete() && !runtime->gone()) {
+  while (runtime && !target.state.is_complete() && !is_left_behind(here, *runtime)) {
     try {
-      static_cast<void>(wait_once(here, target, *runtime, sync::k_forever, next_look(here), nullptr));
+      static_cast<void>(wait_once(here, target, *runtime, sync::k_forever, next_look(here, nullptr), nullptr));
     } catch (...) {  // would_deadlock
-      if (!may_run_here(here, target, *runtime) || !run_what_came_in_here(here, target, *runtime)) return;
+      if (!may_run_here(here, target, *runtime) || !run_what_came_in_here(here, target, *runtime, here.waiting)) return;
     }
   }
 }

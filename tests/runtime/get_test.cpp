@@ -263,6 +263,20 @@ TEST(Get, OnAManualClockATaskRunInPlaceLetsTimePassWhileItBlocks) {
   EXPECT_EQ(clock.now(), 1h);
 }
 
+TEST(Get, OnAManualClockATaskBegunAtOnceLetsTimePassWhileItBlocks) {
+  manual_clock clock;
+  runtime rt({.workers = 2, .clock = &clock});
+  rt.run([]() -> coro<> {
+    const auto eager = []() -> coro<> {
+      sleep_for(1h).get();
+      co_return;
+    };
+    const task<> begun = spawn(spawn_options{.eager = true}, eager);
+    co_await begun;
+  });
+  EXPECT_EQ(clock.now(), 1h);
+}
+
 TEST(Get, SparesAreUsedAgain) {
   manual_clock clock;
   runtime rt({.workers = 1, .clock = &clock, .max_spares = 1});

@@ -106,20 +106,17 @@ task<> in_a_call(runtime& rt, hung_call& call) {
   });
 }
 
-/// In the get() of a handle, by a task that was asked to stop before.
-task<> in_a_cleanup(runtime& rt, hung_call& call) {
+/// In a get() within a task that begins at once, on its creator's stack.
+task<> in_an_eager_task(runtime& rt, hung_call& call) {
   return rt.spawn(
       [](hung_call& call) -> coro<> {
-        auto work = call.waiter();
-        const task<> hung = spawn(borrowed(work()));
-        event never;
-        bool asked = false;
-        try {
-          co_await never.wait();
-        } catch (const cancelled&) {
-          asked = true;
-        }
-        if (asked) hung.get();
+        const auto eager = [](hung_call& call) -> coro<> {
+          auto work = call.waiter();
+          work().get();
+          co_return;
+        };
+        const task<> begun = spawn(spawn_options{.eager = true}, eager, std::ref(call));
+        co_await begun;
       },
       std::ref(call));
 }
@@ -134,7 +131,7 @@ void expect_time_to_pass(manual_clock& clock) {
 TEST(LeftBehind, TheThreadOfAPool) { leave_behind({.workers = 1}, in_a_get); }
 TEST(LeftBehind, TheThreadOfAPoolThatRunsATaskInPlace) { leave_behind({.workers = 1}, in_a_get_in_a_get); }
 TEST(LeftBehind, TheThreadOfACall) { leave_behind({.workers = 1}, in_a_call); }
-TEST(LeftBehind, TheThreadOfATaskThatCleansUp) { leave_behind({.workers = 2}, in_a_cleanup); }
+TEST(LeftBehind, TheThreadOfAPoolInAnEagerTask) { leave_behind({.workers = 1}, in_an_eager_task); }
 
 /// In a process of its own: oneTBB misses the thread in whatever comes later.
 template <class Start>
@@ -150,12 +147,15 @@ void leave_a_thread_of_one_tbb_behind(Start start) {
 
 TEST(LeftBehindDeathTest, AThreadOfOneTbb) { leave_a_thread_of_one_tbb_behind(in_a_get); }
 TEST(LeftBehindDeathTest, AThreadOfOneTbbThatRunsATaskInPlace) { leave_a_thread_of_one_tbb_behind(in_a_get_in_a_get); }
+TEST(LeftBehindDeathTest, AThreadOfOneTbbInAnEagerTask) { leave_a_thread_of_one_tbb_behind(in_an_eager_task); }
 
 TEST(LeftBehind, OnAManualClockTimePassesWithoutTheThread) {
   manual_clock clock;
   leave_behind({.workers = 1, .clock = &clock}, in_a_get);
   expect_time_to_pass(clock);
   leave_behind({.workers = 1, .clock = &clock}, in_a_get_in_a_get);
+  expect_time_to_pass(clock);
+  leave_behind({.workers = 1, .clock = &clock}, in_an_eager_task);
   expect_time_to_pass(clock);
   leave_behind({.workers = 1, .clock = &clock}, in_a_call);
   expect_time_to_pass(clock);
@@ -184,8 +184,91 @@ TEST(LeftBehind, OnAManualClockTimePassesWithoutAPlainThreadThatHelps) {
   call.let_go();
 }
 
+// ---- waits that end
+
+/// A handle's get() uses nothing of the caller's: it is told.
+void tell_a_get_in_a_cleanup(runtime_options options) {
+  hung_call call;
+  std::atomic<bool> told{false};
+  const auto waits = [&]() -> coro<> {
+    auto work = call.waiter();
+    const task<> hung = spawn(borrowed(work()));
+    event never;
+    bool asked = false;
+    try {
+      co_await never.wait();
+    } catch (const cancelled&) {
+      asked = true;
+    }
+    if (!asked) co_return;
+    try {
+      hung.get();
+    } catch (const would_deadlock&) {
+      told.store(true);
+    }
+  };
+  {
+    runtime rt(impatient(std::move(options)));
+    (void)rt.spawn(borrowed(waits()));
+    call.inside.wait();
+  }
+  EXPECT_TRUE(told.load());
+  call.let_go();
+}
+
+TEST(LeftBehind, AGetInACleanupIsTold) { tell_a_get_in_a_cleanup({.workers = 2}); }
+TEST(LeftBehind, OnAManualClockAGetInACleanupIsTold) {
+  manual_clock clock;
+  tell_a_get_in_a_cleanup({.workers = 2, .clock = &clock});
+  expect_time_to_pass(clock);
+}
+TEST(LeftBehind, OnOneTbbAndAManualClockAGetInACleanupIsTold) {
+  manual_clock clock;
+  tbb_executor executor(3);
+  tell_a_get_in_a_cleanup({.executor = &executor, .clock = &clock});
+  expect_time_to_pass(clock);
+}
+
+/// What it waits for belongs to a runtime that goes on, so it does not wait for ever.
+TEST(LeftBehind, NotSoAGetForATaskOfAnotherRuntime) {
+  hung_call call;
+  const test::gate open;
+  std::atomic<bool> cleaning{false}, got{false};
+  runtime other({.workers = 1});
+  const task<> theirs = other.spawn([](const test::gate& open) -> coro<> { co_await open; }, open);
+  const auto waits = [&]() -> coro<> {
+    event never;
+    bool asked = false;
+    try {
+      co_await never.wait();
+    } catch (const cancelled&) {
+      asked = true;
+    }
+    if (!asked) co_return;
+    cleaning.store(true);
+    theirs.get();
+    got.store(true);
+  };
+  std::thread opens;
+  {
+    runtime rt(impatient({.workers = 2}));
+    auto hangs = call.waiter();
+    (void)rt.spawn(borrowed(hangs()));
+    (void)rt.spawn(borrowed(waits()));
+    call.inside.wait();
+    opens = std::thread([&] {
+      test::spin_until([&] { return cleaning.load(); });
+      std::this_thread::sleep_for(80ms);  // orders nothing: longer than a thread takes to find itself left behind
+      open.open();
+    });
+  }
+  opens.join();
+  EXPECT_TRUE(got.load());
+  call.let_go();
+}
+
 /// A condition's wait that is given up has to lock its mutex again, which is left behind locked.
-TEST(LeftBehind, AWaitThatSharesWhatItUsesIsGivenUp) {
+void give_up_a_wait_that_shares(bool before_shutdown) {
   auto& lock = *new mutex;
   auto& changed = *new condition(lock);
   hung_call call;
@@ -207,21 +290,27 @@ TEST(LeftBehind, AWaitThatSharesWhatItUsesIsGivenUp) {
   };
   {
     runtime rt(impatient({.workers = 2}));
-    (void)rt.spawn(borrowed(waiter()));
+    const task<> given_up = rt.spawn(borrowed(waiter()));
     test::spin_until([&] { return waits.load(); });
     (void)rt.spawn(borrowed(holder()));
     call.inside.wait();
+    if (before_shutdown) given_up.cancel();
   }
   EXPECT_TRUE(ended.load());
   call.let_go();
 }
 
-/// What is queued in the seat of a thread that is left behind runs all the same.
-TEST(LeftBehind, AnotherThreadRunsWhatIsQueued) {
+TEST(LeftBehind, AWaitThatSharesWhatItUsesIsGivenUp) { give_up_a_wait_that_shares(false); }
+TEST(LeftBehind, AWaitThatSharesWhatItUsesIsGivenUpAlsoIfItWasCancelledBefore) { give_up_a_wait_that_shares(true); }
+
+// ---- what else there is
+
+/// What is queued in the seat of a thread that is left behind runs all the same; `unseated`: though another thread runs, which has no seat
+/// and takes none before it leaves.
+void run_what_is_queued(bool unseated) {
   hung_call call;
-  std::atomic<bool> begun{false}, gone{false};
-  event never;
-  task<> queued;
+  std::atomic<bool> begun{false}, gone{false}, blocks{false}, runs{false}, ends{false};
+  event never, comes;
   const auto waits = [&]() -> coro<> {
     const auto work = [&]() -> coro<> {
       begun.store(true);
@@ -235,22 +324,40 @@ TEST(LeftBehind, AnotherThreadRunsWhatIsQueued) {
     work().get();
     co_return;
   };
+  const auto stays = [&]() -> coro<> {
+    blocks.store(true);
+    comes.wait().get();
+    runs.store(true);
+    test::spin_until([&] { return ends.load(); });
+    co_return;
+  };
   std::optional<runtime> rt(std::in_place, impatient({.workers = 1}));
   auto hangs = call.waiter();
   (void)rt->spawn(borrowed(hangs()));
   call.inside.wait();
+  if (unseated) {
+    (void)rt->spawn(borrowed(stays()));
+    test::spin_until([&] { return blocks.load() && rt->metrics().spares == 1; });
+    comes.set();
+    test::spin_until([&] { return runs.load(); });
+  }
   (void)rt->spawn(borrowed(waits()));
   test::spin_until([&] { return begun.load(); });
-  queued = rt->spawn([] {});
+  const task<> queued = rt->spawn([] {});
   std::thread later([&] {
     std::this_thread::sleep_for(20ms);  // orders nothing: sooner, and the seat is given away before its runtime is gone
     gone.store(true);
+    std::this_thread::sleep_for(20ms);
+    ends.store(true);
   });
   rt.reset();
   later.join();
   EXPECT_TRUE(queued.done());
   call.let_go();
 }
+
+TEST(LeftBehind, AnotherThreadRunsWhatIsQueued) { run_what_is_queued(false); }
+TEST(LeftBehind, AnotherThreadRunsWhatIsQueuedThoughOneRunsThatHasNoSeat) { run_what_is_queued(true); }
 
 /// The last call returns at about the time when shutdown gives up waiting for it.
 TEST(LeftBehind, OrNotByAHair) {

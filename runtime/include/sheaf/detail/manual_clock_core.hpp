@@ -32,11 +32,12 @@ class timer_queue;
 
 /// A thread about to block in run() or get(). On that thread's stack; begin_wait() and end_wait() may come in either order, once each.
 struct clock_waiter {
-  sync::parker* parker = nullptr;                 ///< signalled when nothing can ever move
+  static constexpr std::uint32_t k_stuck = 1, k_look = 2;
+  sync::parker* parker = nullptr;                 ///< signalled `stuck` when nothing can ever move, `look` when it was forgotten
   std::uint32_t items = 0;                        ///< what the thread is running and has enter()ed: does not count while it waits
   const sync::atomic<bool>* forgotten = nullptr;  ///< set before forget(): the wait is none of the clock's business
-  bool patient = false;                           ///< is not told so: somebody else is, or nobody
-  bool deadlocked = false;                        ///< for the waiting thread, after its parker was signalled
+  bool patient = false;                           ///< is told neither: somebody else is, or nobody
+  std::uint32_t told = 0;                         ///< for the waiting thread: what the clock signals, or has
 
   enum class stage : std::uint8_t { fresh, waiting, ended };
   stage at = stage::fresh;       ///< the clock's
@@ -69,7 +70,7 @@ class manual_clock_core : public std::enable_shared_from_this<manual_clock_core>
   /// On behalf of the waiter, before its parker is signalled (C5). False: it was not registered (any more).
   bool end_wait(clock_waiter& waiter) noexcept;
 
-  /// Ends, and counts again, every wait that names `flag`, which is set: their threads are left behind.
+  /// Ends, and counts again, every wait that names `flag`, which is set: their threads are left behind, and told to look.
   void forget(const sync::atomic<bool>& flag) noexcept;
 
   void hold() noexcept;
@@ -95,6 +96,7 @@ class manual_clock_core : public std::enable_shared_from_this<manual_clock_core>
   void fire_instant() noexcept;
   [[nodiscard]] bool report_deadlock() noexcept;
   void unlink(clock_waiter& waiter) noexcept;
+  void tell(clock_waiter& waiter, std::uint32_t what) noexcept;
   [[nodiscard]] timer_queue* not_asked_in(std::uint64_t pass) const noexcept;
   [[nodiscard]] request** earliest_request() noexcept;
   [[nodiscard]] sync::nanoseconds next_deadline() noexcept;
