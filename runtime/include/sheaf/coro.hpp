@@ -100,7 +100,8 @@ class [[nodiscard("a coro does nothing until it is awaited or spawned")]] coro {
   /// Spawns it on the current runtime and waits on this thread. Throws what it throws; no_runtime outside any. In a task that is asked to
   /// stop meanwhile, it is asked too and waited for: a value that it gives all the same is returned, the request left to the next wait.
   /// would_deadlock comes once it has ended, too, however long its cleanup takes; the last thread that runs starts one more for that. Only
-  /// on tbb_executor, when every thread of it waits in such a get(), nobody is left, and it waits for ever.
+  /// on tbb_executor, when every thread of it waits in such a get(), nobody is left, and it waits for ever. So does a thread whose task
+  /// waits for a call that runtime_options::shutdown_limit has left behind; shutdown does not wait for that thread.
   T get() &&;
 
  private:

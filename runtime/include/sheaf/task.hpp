@@ -100,7 +100,8 @@ class task {
   [[nodiscard]] std::exception_ptr exception() const { return detail::exception_of(core()); }
 
   /// Waits on this thread. On a worker it never runs unrelated work: a task that has not started is run in place, otherwise the
-  /// worker's queue goes to a spare thread. @throws what result() throws; would_deadlock; cancelled when the calling task is
+  /// worker's queue goes to a spare thread. @throws what result() throws; would_deadlock, also when shutdown has left both tasks behind;
+  /// cancelled when the calling task is
   detail::view_t<T> get() const& {
     detail::wait_blocking(core(), sync_forever());
     return read("get()");
