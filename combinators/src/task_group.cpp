@@ -163,10 +163,11 @@ void group_core::abort() noexcept {
   drop();
 }
 
-void group_core::abort_children() noexcept {
-  if (!begin_abort()) return;
+bool group_core::abort_children() noexcept {
+  if (!begin_abort()) return false;
   post_to(*runtime_, abort_item_);
   drop();
+  return true;
 }
 
 void group_core::pass_cancel_on() noexcept {
@@ -229,7 +230,8 @@ bool group_join::suspend() noexcept {
     return false;
   }
   core_->joining_ = true;
-  core_->passed_on_ = core_->scope_.seen_level();
+  // Who was asked a moment ago is not asked again for what is pending already.
+  core_->passed_on_ = asked_ ? core_->scope_.level() : core_->scope_.seen_level();
   return true;
 }
 

@@ -20,8 +20,12 @@ void manual_clock_core::begin_wait(clock_waiter& waiter) noexcept {
   const std::uint32_t items = waiter.items;
   {
     const sync::lock_guard guard(lock_);
-    if (waiter.forgotten != nullptr && waiter.forgotten->load(sync::relaxed)) waiter.at = clock_waiter::stage::ended;
     if (waiter.at == clock_waiter::stage::ended) return;
+    if (waiter.forgotten != nullptr && waiter.forgotten->load(sync::relaxed)) {
+      waiter.at = clock_waiter::stage::ended;
+      tell(waiter, clock_waiter::k_look);
+      return;
+    }
     waiter.at = clock_waiter::stage::waiting;
     waiter.prev = nullptr;
     waiter.next = latest_waiter_;
@@ -56,13 +60,15 @@ void manual_clock_core::forget(const sync::atomic<bool>& flag) noexcept {
   const sync::lock_guard guard(lock_);
   for (clock_waiter* waiter = latest_waiter_; waiter != nullptr;) {
     clock_waiter* const next = waiter->next;
-    if (waiter->forgotten == &flag) tell(*waiter, clock_waiter::k_look);
+    if (waiter->forgotten == &flag) {
+      unlink(*waiter);
+      tell(*waiter, clock_waiter::k_look);
+    }
     waiter = next;
   }
 }
 
 void manual_clock_core::tell(clock_waiter& waiter, std::uint32_t what) noexcept {
-  unlink(waiter);
   if (waiter.patient) return;
   waiter.told = what;
   waiter.parker->signal(what);  // its owner may be gone now
@@ -178,6 +184,7 @@ bool manual_clock_core::report_deadlock() noexcept {
   clock_waiter* stuck = latest_waiter_;
   while (stuck != nullptr && stuck->patient) stuck = stuck->next;
   if (stuck == nullptr) return false;
+  unlink(*stuck);
   tell(*stuck, clock_waiter::k_stuck);
   return true;
 }

@@ -63,6 +63,8 @@ class runtime_core {
   }
   /// Some are queued, or run. A hint.
   [[nodiscard]] bool calls_are_out() const noexcept { return (calls_out_.load(sync::relaxed) & ~k_abandoned) != 0; }
+  /// The clock does not count calls any more, nor their ends.
+  [[nodiscard]] bool calls_are_abandoned() const noexcept { return (calls_out_.load(sync::relaxed) & k_abandoned) != 0; }
   /// A blocking call has returned, or was ended before it began. Once per begin_call(), before the entry's reference goes.
   void call_ended() noexcept;
   void item_begun() noexcept {
@@ -91,7 +93,7 @@ class runtime_core {
   /// Left behind: what is posted is dropped. Some of what was posted before may still run.
   /// order: acquire: the clock has forgotten this runtime's waits; peer: release in abandon_calls().
   [[nodiscard]] bool gone() const noexcept { return gone_.load(sync::acquire); }
-  /// Set when that begins: relaxed, who reads an old value looks again.
+  /// Set when that begins. Relaxed: who reads an old value looks again.
   [[nodiscard]] const sync::atomic<bool>& leaving_behind() const noexcept { return leaving_behind_; }
   /// False: the limit passed first. `detach`: the blocking calls that are out are then left behind,
   /// with this core kept alive; otherwise nothing is stopped yet. Plain threads only.

@@ -1,57 +1,56 @@
 #pragma once
 /// @file
-/// Which items a thread's stack is of: one that was queued for it, and those that a blocked get() or an eager start runs in place.
+/// Which items a thread's stack is of: one that was queued for it, and those that get() and eager starts run in place on top of it.
 ///
-/// Their runtime counts each until it ends, for a manual clock and for shutdown. A stack has segments: each is of one runtime, and
-/// thread_context::claims, waiting and outside are the innermost one's.
+/// Their runtimes count each until it ends, for a manual clock and for shutdown. A blocked wait tells the clock of the items here that no
+/// wait beneath has told it of; a thread that stays behind for ever gives all back.
 
 #include <sheaf/detail/context.hpp>
 
 namespace sheaf::detail {
 
-class stack_segment {
- public:
-  stack_segment(const stack_segment&) = delete;
-  stack_segment& operator=(const stack_segment&) = delete;
-  ~stack_segment() {
-    here_.claims = claims_;
-    here_.waiting = waiting_;
-    here_.outside = outside_;
-  }
+/// Something that runs in place, in a list from the innermost one down. On the stack it is about.
+struct stack_item {
+  runtime_core* runtime;        ///< that counts it; null: an executor runs from here on whatever is queued with it
+  bool told_beneath;            ///< a wait that is in progress has told the clock of everything beneath
+  inside outer_step;            ///< of what runs beneath it,
+  runtime_core* outer_runtime;  ///< and whose
+  stack_item* beneath;
+};
 
- protected:
-  explicit stack_segment(thread_context& here) noexcept
-      : here_(here), claims_(here.claims), waiting_(here.waiting), outside_(here.outside) {}
-  void begin(bool outside) noexcept {
-    here_.claims = here_.waiting = 0;
-    here_.outside = outside;
+/// While it lives, an item is on this stack.
+class item_on_this_stack {
+ public:
+  item_on_this_stack(thread_context& here, runtime_core* runtime, bool told_beneath) noexcept
+      : here_(here), item_{runtime, told_beneath, here.step, here.runtime, here.in_place} {
+    here.in_place = &item_;
   }
-  thread_context& here_;
+  item_on_this_stack(const item_on_this_stack&) = delete;
+  item_on_this_stack& operator=(const item_on_this_stack&) = delete;
+  ~item_on_this_stack() { here_.in_place = item_.beneath; }
 
  private:
-  const unsigned claims_;
-  const unsigned waiting_;
-  const bool outside_;
+  thread_context& here_;
+  stack_item item_;
 };
 
-/// While it lives, one item more, of `runtime`, is on this stack.
-class item_on_this_stack final : public stack_segment {
- public:
-  item_on_this_stack(thread_context& here, const runtime_core& runtime) noexcept : stack_segment(here) {
-    if (here.step == inside::nothing || here.runtime != &runtime) begin(true);
-    ++here.claims;
+enum class stack_part { untold, whole };
+
+/// `visit(runtime, step)` for each item, the innermost first.
+template <class Visit>
+void visit_items(const thread_context& here, stack_part part, Visit visit) {
+  inside step = here.step;
+  runtime_core* runtime = here.runtime;
+  for (const stack_item* top = here.in_place;; top = top->beneath) {
+    if (top != nullptr && top->runtime != nullptr) {
+      visit(*top->runtime, step);
+    } else if (step != inside::nothing) {
+      visit(*runtime, step);
+    }
+    if (top == nullptr || (part == stack_part::untold && top->told_beneath)) return;
+    step = top->outer_step;
+    runtime = top->outer_runtime;
   }
-};
-
-/// While it lives, an executor may run one item after the other on this stack, of whichever runtime.
-class items_of_an_executor final : public stack_segment {
- public:
-  explicit items_of_an_executor(thread_context& here) noexcept : stack_segment(here) { begin(false); }
-};
-
-/// Of the innermost segment.
-inline unsigned items_of(const thread_context& here) noexcept {
-  return here.claims + (here.step != inside::nothing && !here.outside ? 1 : 0);
 }
 
 }  // namespace sheaf::detail

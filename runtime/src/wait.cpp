@@ -49,15 +49,28 @@ namespace {
 constexpr std::uint32_t k_stuck = clock_waiter::k_stuck, k_look = clock_waiter::k_look, k_completed = 4, k_cancelled = 8,
                         k_expired = 16;
 constexpr unsigned k_claims_on_one_stack = 64;
-constexpr sync::nanoseconds k_look_again = 50'000'000, k_try_again = 1'000'000;
+constexpr sync::nanoseconds k_look_again = 50'000'000, k_look_seldom = 1'000'000'000, k_try_again = 1'000'000;
+
+[[nodiscard]] bool leaves_behind(const runtime_core& runtime) noexcept { return runtime.leaving_behind().load(sync::relaxed); }
+
+/// How many items of this stack a clock still counts, though this thread is about to wait.
+unsigned untold_items(const thread_context& here, const manual_clock_core* clock) noexcept {
+  unsigned items = 0;
+  visit_items(here, stack_part::untold, [&](runtime_core& runtime, inside step) {
+    if (runtime.clock() == clock && !(step == inside::call && runtime.calls_are_abandoned())) ++items;
+  });
+  return items;
+}
 
 /// One blocked thread: its registration with the target, with its own task's cancel requests, and with a deadline.
 struct thread_wait final : waiter_node {
   thread_wait(runtime_core& runtime, const thread_context& here) noexcept : waiter_node(&completed), clock(runtime.clock()) {
+    if (clock == nullptr) return;
     clocked.parker = &parker;
-    if (here.step == inside::nothing) return;
-    if (here.runtime->clock() == clock) clocked.items = items_of(here) - here.waiting;
-    clocked.forgotten = &here.runtime->leaving_behind();
+    clocked.items = untold_items(here, clock);
+    // Whose end makes this wait one for ever.
+    if (here.step != inside::nothing)
+      clocked.forgotten = &(leaves_behind(*here.runtime) ? runtime : *here.runtime).leaving_behind();
   }
   static void completed(waiter_node& node, outcome_kind) noexcept {
     auto& self = static_cast<thread_wait&>(node);
@@ -92,8 +105,10 @@ bool run_here(thread_context& here, task_core& target, runtime_core& runtime) no
   if (!blocking) runtime.item_begun();
   const auto claimed = target.state.claim_unstarted();
   if (claimed != task_state::begin::skip) {
-    const item_on_this_stack item(here, runtime);
+    const item_on_this_stack item(here, &runtime, false);
+    ++here.claims;
     run_claimed(target, claimed == task_state::begin::resume_cancelled);
+    --here.claims;
     if (blocking) runtime.call_ended();
   }
   if (!blocking) runtime.item_done();
@@ -139,34 +154,38 @@ void block_at_any_cost(runtime_core& runtime, sync::parker& parker, thread_conte
   if (mine == nullptr) return static_cast<void>(park(parker, until));
   if (mine->wait(parker, until, in_task) != executor::wait_result::would_deadlock) return;
   // Not as a task: an executor of this one thread then runs here what is queued.
-  const items_of_an_executor queued(here);
+  const item_on_this_stack queued(here, nullptr, true);
   static_cast<void>(mine->wait(parker, until, false));
 }
 
 /// Its runtime is gone, and what it waits for was left behind: like a coroutine this thread stays where it is, for ever. It is in no list
 /// any more, and touches nothing that the runtime's owner has given.
 [[noreturn]] void stay_behind(runtime_core& runtime, thread_context& here) noexcept {
+  visit_items(here, stack_part::whole, [](runtime_core& counts, inside step) {
+    if (step == inside::task && counts.gone()) counts.item_done();
+  });
   sync::parker nobody;
-  if (here.step == inside::task) {
-    for (unsigned items = items_of(here); items != 0; --items) runtime.item_done();
-    pool* const native = runtime.native();
-    while (native != nullptr && native->is_member() && !native->leave_behind()) block_at_any_cost(runtime, nobody, here);
-  }
+  pool* const native = here.owner != nullptr && here.owner->gone() ? here.owner->native() : nullptr;
+  while (native != nullptr && native->is_member() && !native->leave_behind()) block_at_any_cost(runtime, nobody, here);
   for (;;) nobody.wait();
 }
 
-/// A step of a runtime that ends looks now and then whether it is left behind. One that began to wait before was ended by the request, if
-/// it is a task's (`self`).
+/// A thread of a pool looks now and then whether its runtime leaves it behind. A task's wait (`self`) that began before shutdown did was
+/// ended by the request; of others nobody tells.
 sync::nanoseconds next_look(const thread_context& here, const task_core* self) noexcept {
   if (here.step != inside::task || here.runtime->native() == nullptr) return sync::k_forever;
-  const bool looks = self == nullptr || here.runtime->closed();
-  return looks ? saturating_add(sync::now(), k_look_again) : sync::k_forever;
+  if (here.runtime->closed()) return saturating_add(sync::now(), k_look_again);
+  return self == nullptr ? saturating_add(sync::now(), k_look_seldom) : sync::k_forever;
 }
 
 /// Whether a wait of this thread is for ever, because shutdown has left both sides behind.
 bool is_left_behind(const thread_context& here, const runtime_core& targets) noexcept {
-  const auto leaves = [](const runtime_core& runtime) { return runtime.leaving_behind().load(sync::relaxed); };
-  return here.step != inside::nothing && leaves(*here.runtime) && leaves(targets);
+  return here.step != inside::nothing && leaves_behind(*here.runtime) && leaves_behind(targets);
+}
+
+/// The threads of this pool leave, because it was left behind; the task of another runtime does not need them.
+bool goes_on_without_us(const thread_context& here, const runtime_core& targets) noexcept {
+  return here.owner != nullptr && &targets != here.owner && leaves_behind(*here.owner);
 }
 
 [[noreturn]] void throw_would_deadlock(task_core& target) {
@@ -176,8 +195,8 @@ bool is_left_behind(const thread_context& here, const runtime_core& targets) noe
 enum class wait_end { completed, timed_out, asked_to_stop, looks };
 
 /// `self`: whose cancel requests end the wait; null: nobody's. `look`: when to come back in any case, in real time.
-wait_end wait_once(const thread_context& here, task_core& target, runtime_core& runtime, sync::nanoseconds when,
-                   sync::nanoseconds look, task_core* self) {
+wait_end wait_once(thread_context& here, task_core& target, runtime_core& runtime, sync::nanoseconds when, sync::nanoseconds look,
+                   task_core* self) {
   thread_wait wait(runtime, here);
   const auto on_cancelled = [&wait]() noexcept { wait.end(k_cancelled); };
   // Its own task's requests end the wait. Made before the registration below, so that whatever throws leaves nothing behind.
@@ -189,9 +208,10 @@ wait_end wait_once(const thread_context& here, task_core& target, runtime_core& 
   if (wait.clock != nullptr) wait.clock->begin_wait(wait.clocked);
   const bool looks_first = wait.clock != nullptr || look < when;
   auto ended = block(runtime, wait.parker, looks_first ? look : when, here);
-  // Another runtime's task goes on though the threads of this one leave.
-  const bool leaves = look != sync::k_forever && here.runtime->closed();
-  if (ended == executor::wait_result::would_deadlock && leaves && &runtime != here.runtime) ended = park(wait.parker, look);
+  if (ended == executor::wait_result::would_deadlock && goes_on_without_us(here, runtime)) {
+    block_at_any_cost(runtime, wait.parker, here);
+    ended = wait.parker.signalled() ? executor::wait_result::signalled : executor::wait_result::timed_out;
+  }
 
   // Take down what has not fired; wait for what is in the middle of it.
   if (wait.clock != nullptr) {
@@ -207,7 +227,7 @@ wait_end wait_once(const thread_context& here, task_core& target, runtime_core& 
   if (ended == executor::wait_result::would_deadlock || (why & k_stuck) != 0) throw_would_deadlock(target);
   if ((why & k_expired) != 0) return wait_end::timed_out;
   if ((why & k_look) != 0) return wait_end::looks;
-  if (ended == executor::wait_result::timed_out) return looks_first ? wait_end::looks : wait_end::timed_out;
+  if (ended == executor::wait_result::timed_out) return looks_first || sync::now() < when ? wait_end::looks : wait_end::timed_out;
   return wait_end::asked_to_stop;
 }
 
@@ -239,14 +259,15 @@ wait_end wait_on_thread(task_core& target, const time_limit& limit) {
   throw_cancelled(self);
 }
 
-/// True: something had come in for the target, and it has run on this stack. `waiting`: how many items here have told a manual clock.
-bool run_what_came_in_here(thread_context& here, task_core& target, runtime_core& runtime, unsigned waiting) noexcept {
+/// True: something had come in for the target, and it has run on this stack. `told`: a wait for it is in progress.
+bool run_what_came_in_here(thread_context& here, task_core& target, runtime_core& runtime, bool told) noexcept {
   runtime.item_begun();
   bool ran = false;
   {
-    const item_on_this_stack item(here, runtime);
-    here.waiting = waiting;
+    const item_on_this_stack item(here, &runtime, told);
+    ++here.claims;
     ran = run_what_came_in(target);
+    --here.claims;
   }
   runtime.item_done();
   return ran;
@@ -264,7 +285,7 @@ void end_owned(task_core& target) noexcept {
   if (wait.clock != nullptr) wait.clock->begin_wait(wait.clocked);
   const bool runs_here = may_run_here(here, target, *runtime);
   while (!wait.parker.signalled()) {
-    if (runs_here && run_what_came_in_here(here, target, *runtime, items_of(here))) continue;
+    if (runs_here && run_what_came_in_here(here, target, *runtime, true)) continue;
     if (runtime->gone() && here.runtime == &*runtime && here.step != inside::nothing && target.waiters.remove(wait))
       stay_behind(*runtime, here);
     block_at_any_cost(*runtime, wait.parker, here);
@@ -281,7 +302,7 @@ void end_sharing(task_core& target) noexcept {
     try {
       static_cast<void>(wait_once(here, target, *runtime, sync::k_forever, next_look(here, nullptr), nullptr));
     } catch (...) {  // would_deadlock
-      if (!may_run_here(here, target, *runtime) || !run_what_came_in_here(here, target, *runtime, here.waiting)) return;
+      if (!may_run_here(here, target, *runtime) || !run_what_came_in_here(here, target, *runtime, false)) return;
     }
   }
 }

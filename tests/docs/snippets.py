@@ -89,7 +89,7 @@ def main(root, compiler, generated):
     # The samples this test is tested on lie in a tree of their own, beside which the real headers are used.
     source = pathlib.Path(__file__).resolve().parents[2]
     flags = ["-std=c++20", "-fdiagnostics-color=never", "-Wno-unused",
-             f"-I{source}/runtime/include", f"-I{source}/combinators/include", f"-I{generated}"]
+             f"-I{source}/runtime/include", f"-I{source}/combinators/include", f"-I{source}/bench", f"-I{generated}"]
     environment = {**os.environ, "LC_ALL": "C"}
     folder = tempfile.TemporaryDirectory()
     prelude = pathlib.Path(folder.name) / "prelude.hpp"

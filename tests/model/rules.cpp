@@ -382,10 +382,11 @@ class interpreter {
     } catch (...) {
       body_error = std::current_exception();
     }
-    if ((body_cancelled || body_error) && !std::exchange(aborting, true)) request_all(children);
+    const bool asked_now = (body_cancelled || body_error) && !std::exchange(aborting, true);
+    if (asked_now) request_all(children);
     bool join_cancelled = false;
     if (!all_done(children)) {
-      int passed_on = seen_level(self, depth);
+      int passed_on = asked_now ? level(self, depth) : seen_level(self, depth);
       simulation::wait end{self, [&] { return all_done(children); },
                            [&] {
                              const int asked = level(self, depth);

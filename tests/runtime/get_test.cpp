@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include <sheaf/inline_executor.hpp>
 #include <sheaf/runtime.hpp>
 #include <sheaf/sleep.hpp>
 #include <sheaf/this_task.hpp>
@@ -275,6 +276,39 @@ TEST(Get, OnAManualClockATaskBegunAtOnceLetsTimePassWhileItBlocks) {
     co_await begun;
   });
   EXPECT_EQ(clock.now(), 1h);
+}
+
+TEST(Get, OnAManualClockTwoRuntimesOfOneStackLetTimePass) {
+  manual_clock clock;
+  runtime outer({.workers = 2, .clock = &clock}), inner({.workers = 2, .clock = &clock});
+  outer.run([&]() -> coro<> {
+    const auto eager = []() -> coro<> {
+      sleep_for(1h).get();
+      co_return;
+    };
+    const task<> begun = inner.spawn(spawn_options{.eager = true}, eager);
+    co_await begun;
+  });
+  EXPECT_EQ(clock.now(), 1h);
+}
+
+int at_the_bottom_of_eager_starts(int depth) {
+  int found = 0;
+  const auto eager = [&found, depth]() -> coro<> {
+    const auto fresh = []() -> coro<int> { co_return 7; };
+    found = depth == 0 ? fresh().get() : at_the_bottom_of_eager_starts(depth - 1);
+    co_return;
+  };
+  const task<> begun = spawn(spawn_options{.eager = true}, borrowed(eager()));
+  begun.result();
+  return found;
+}
+
+/// What bounds the claims of one stack does not count them.
+TEST(Get, OnAHostLoopAFreshTaskIsRunInPlaceBeneathManyEagerStarts) {
+  inline_executor host;
+  runtime rt({.executor = &host});
+  EXPECT_EQ(rt.run([]() -> coro<int> { co_return at_the_bottom_of_eager_starts(100); }), 7);
 }
 
 TEST(Get, SparesAreUsedAgain) {

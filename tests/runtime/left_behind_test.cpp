@@ -13,6 +13,7 @@
 #include <sheaf/clock.hpp>
 #include <sheaf/condition.hpp>
 #include <sheaf/event.hpp>
+#include <sheaf/inline_executor.hpp>
 #include <sheaf/mutex.hpp>
 #include <sheaf/runtime.hpp>
 #include <sheaf/sleep.hpp>
@@ -121,6 +122,18 @@ task<> in_an_eager_task(runtime& rt, hung_call& call) {
       std::ref(call));
 }
 
+/// In such a task, begun within a blocking call.
+task<> in_an_eager_task_of_a_call(runtime& rt, hung_call& call) {
+  return rt.spawn_blocking([&call] {
+    const auto eager = [](hung_call& call) -> coro<> {
+      auto work = call.waiter();
+      work().get();
+      co_return;
+    };
+    static_cast<void>(spawn(spawn_options{.eager = true}, eager, std::ref(call)));
+  });
+}
+
 void expect_time_to_pass(manual_clock& clock) {
   runtime rt({.workers = 1, .clock = &clock});
   const auto before = clock.now();
@@ -148,6 +161,7 @@ void leave_a_thread_of_one_tbb_behind(Start start) {
 TEST(LeftBehindDeathTest, AThreadOfOneTbb) { leave_a_thread_of_one_tbb_behind(in_a_get); }
 TEST(LeftBehindDeathTest, AThreadOfOneTbbThatRunsATaskInPlace) { leave_a_thread_of_one_tbb_behind(in_a_get_in_a_get); }
 TEST(LeftBehindDeathTest, AThreadOfOneTbbInAnEagerTask) { leave_a_thread_of_one_tbb_behind(in_an_eager_task); }
+TEST(LeftBehindDeathTest, ACallsThreadInAnEagerTaskBesideOneTbb) { leave_a_thread_of_one_tbb_behind(in_an_eager_task_of_a_call); }
 
 TEST(LeftBehind, OnAManualClockTimePassesWithoutTheThread) {
   manual_clock clock;
@@ -156,6 +170,8 @@ TEST(LeftBehind, OnAManualClockTimePassesWithoutTheThread) {
   leave_behind({.workers = 1, .clock = &clock}, in_a_get_in_a_get);
   expect_time_to_pass(clock);
   leave_behind({.workers = 1, .clock = &clock}, in_an_eager_task);
+  expect_time_to_pass(clock);
+  leave_behind({.workers = 1, .clock = &clock}, in_an_eager_task_of_a_call);
   expect_time_to_pass(clock);
   leave_behind({.workers = 1, .clock = &clock}, in_a_call);
   expect_time_to_pass(clock);
@@ -229,15 +245,14 @@ TEST(LeftBehind, OnOneTbbAndAManualClockAGetInACleanupIsTold) {
   expect_time_to_pass(clock);
 }
 
-/// What it waits for belongs to a runtime that goes on, so it does not wait for ever.
-TEST(LeftBehind, NotSoAGetForATaskOfAnotherRuntime) {
+/// `theirs` belongs to a runtime that goes on, so the wait of a task that is left behind is not for ever.
+template <class Begin, class End>
+void wait_for_a_task_of_another_runtime(manual_clock* clock, const task<>& theirs, Begin begin, End end) {
   hung_call call;
-  const test::gate open;
-  std::atomic<bool> cleaning{false}, got{false};
-  runtime other({.workers = 1});
-  const task<> theirs = other.spawn([](const test::gate& open) -> coro<> { co_await open; }, open);
+  std::atomic<bool> ready{false}, cleaning{false}, got{false};
   const auto waits = [&]() -> coro<> {
     event never;
+    ready.store(true);
     bool asked = false;
     try {
       co_await never.wait();
@@ -249,22 +264,90 @@ TEST(LeftBehind, NotSoAGetForATaskOfAnotherRuntime) {
     theirs.get();
     got.store(true);
   };
-  std::thread opens;
+  std::thread ends;
   {
-    runtime rt(impatient({.workers = 2}));
+    runtime rt(impatient({.workers = 2, .clock = clock}));
     auto hangs = call.waiter();
     (void)rt.spawn(borrowed(hangs()));
     (void)rt.spawn(borrowed(waits()));
     call.inside.wait();
-    opens = std::thread([&] {
+    test::spin_until([&] { return ready.load(); });
+    begin();
+    ends = std::thread([&] {
       test::spin_until([&] { return cleaning.load(); });
-      std::this_thread::sleep_for(80ms);  // orders nothing: longer than a thread takes to find itself left behind
-      open.open();
+      end();
     });
   }
-  opens.join();
+  ends.join();
   EXPECT_TRUE(got.load());
   call.let_go();
+}
+
+TEST(LeftBehind, NotSoAGetForATaskOfAnotherRuntime) {
+  const test::gate open;
+  runtime other({.workers = 1});
+  const task<> theirs = other.spawn([](const test::gate& open) -> coro<> { co_await open; }, open);
+  const auto end = [&] {
+    std::this_thread::sleep_for(80ms);  // orders nothing: longer than a thread takes to find itself left behind
+    open.open();
+  };
+  wait_for_a_task_of_another_runtime(nullptr, theirs, [] {}, end);
+}
+
+TEST(LeftBehind, NotSoAGetForATaskOfAnotherRuntimeThatSleepsOnTheSameClock) {
+  manual_clock clock;
+  auto held = std::make_optional(clock.hold());
+  runtime other({.workers = 1, .clock = &clock});
+  const task<> theirs = other.spawn([]() -> coro<> { co_await sleep_for(1h); });
+  wait_for_a_task_of_another_runtime(&clock, theirs, [&] { held.reset(); }, [] {});
+  EXPECT_EQ(clock.now(), 1h);
+}
+
+/// A shutdown without a limit leaves nobody behind: who would wait for ever is told at once, and the pool's only thread goes on.
+TEST(LeftBehind, InAnOrdinaryShutdownAGetThatWouldDeadlockIsTold) {
+  std::atomic<int> begun{0};
+  std::atomic<bool> told{false};
+  runtime other({.workers = 1});
+  task<> second, theirs;
+  const auto first = [&]() -> coro<> {
+    event never;
+    bool asked = false;
+    ++begun;
+    try {
+      co_await never.wait();
+    } catch (const cancelled&) {
+      asked = true;
+    }
+    if (!asked) co_return;
+    try {
+      theirs.get();
+    } catch (const would_deadlock&) {
+      told.store(true);
+    }
+  };
+  {
+    runtime rt({.workers = 1, .max_spares = 0});
+    (void)rt.spawn(borrowed(first()));
+    test::spin_until([&] { return begun.load() == 1; });
+    const auto waits = [&]() -> coro<> {
+      event never;
+      ++begun;
+      co_await never.wait();
+    };
+    second = rt.spawn(borrowed(waits()));
+    test::spin_until([&] { return begun.load() == 2; });
+    const auto observes = [&]() -> coro<> {
+      ++begun;
+      try {
+        co_await second;
+      } catch (const task_cancelled&) {
+      }
+    };
+    theirs = other.spawn(borrowed(observes()));
+    test::spin_until([&] { return begun.load() == 3; });
+  }
+  theirs.get();
+  EXPECT_TRUE(told.load() || second.done());
 }
 
 /// A condition's wait that is given up has to lock its mutex again, which is left behind locked.
@@ -358,6 +441,40 @@ void run_what_is_queued(bool unseated) {
 
 TEST(LeftBehind, AnotherThreadRunsWhatIsQueued) { run_what_is_queued(false); }
 TEST(LeftBehind, AnotherThreadRunsWhatIsQueuedThoughOneRunsThatHasNoSeat) { run_what_is_queued(true); }
+
+/// Of an inline executor: one task's wait runs the other on its own stack.
+TEST(LeftBehind, WithBothTasksOfAHostsStack) {
+  auto& call = *new hung_call;  // the host does not come back
+  std::atomic<runtime*> made{nullptr};
+  std::atomic<int> inside{0};
+  std::thread([&] {
+    auto& executor = *new inline_executor;
+    made.store(new runtime(impatient({.executor = &executor})));
+    const auto never_ends = [&inside]() -> coro<> {
+      ++inside;
+      event never;
+      for (;;) {
+        try {
+          co_await never.wait();
+        } catch (const cancelled&) {
+        }
+      }
+    };
+    const auto waits = [never_ends]() -> coro<> {
+      never_ends().get();
+      co_return;
+    };
+    auto hangs = call.waiter();
+    (void)made.load()->spawn(borrowed(hangs()));
+    while (!call.inside.is_open()) executor.poll();
+    (void)made.load()->spawn(waits);
+    (void)made.load()->spawn(waits);
+    for (;;) executor.poll();
+  }).detach();
+  test::spin_until([&] { return inside.load() == 2; });
+  delete made.load();
+  call.let_go();
+}
 
 /// The last call returns at about the time when shutdown gives up waiting for it.
 TEST(LeftBehind, OrNotByAHair) {

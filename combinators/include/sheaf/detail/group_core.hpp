@@ -42,8 +42,8 @@ class group_core {
   void link(task_core& child);
   /// Asks children and body to stop, once. Any thread.
   void abort() noexcept;
-  /// Asks the children only: the body has ended.
-  void abort_children() noexcept;
+  /// Asks the children only: the body has ended. True: this call did.
+  bool abort_children() noexcept;
   /// After the join.
   [[nodiscard]] bool any_failed() const noexcept { return failed_first_ != nullptr; }
   /// Throws the children's failures and `body_error`, unless that is null, in one exception_group. After the join.
@@ -109,7 +109,8 @@ class group_owner {
 /// Waits for the last child; gives whether the parent was asked to stop meanwhile. Never throws `cancelled`.
 class group_join final : public awaiter_base {
  public:
-  explicit group_join(group_core& core) noexcept : core_(&core) {}
+  /// `asked`: the children have just been asked to stop.
+  group_join(group_core& core, bool asked) noexcept : core_(&core), asked_(asked) {}
   [[nodiscard]] bool await_ready() const noexcept { return false; }
   template <class Promise>
   bool await_suspend(std::coroutine_handle<Promise> awaiting) noexcept {
@@ -124,6 +125,7 @@ class group_join final : public awaiter_base {
  private:
   bool suspend() noexcept;
   group_core* core_;
+  bool asked_;
 };
 
 [[noreturn]] void throw_group_without_value();

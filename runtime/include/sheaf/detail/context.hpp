@@ -12,6 +12,7 @@ struct crew_member;
 class runtime_core;
 class task_core;
 class worker;
+struct stack_item;
 
 /// What the innermost step on a thread's stack is of.
 enum class inside : std::uint8_t { nothing, task, call };
@@ -22,9 +23,8 @@ struct thread_context {
   runtime_core* owner = nullptr;    ///< the runtime this thread belongs to (worker, spare, timer, blocking thread); else null
   task_core* task = nullptr;        ///< the task whose step runs here; null between steps, and once it has ended
   inside step = inside::nothing;    ///< kept while what has ended is told of and destroyed
-  unsigned claims = 0;              ///< items run in place (src/this_stack.hpp),
-  unsigned waiting = 0;             ///< of all items here those whose wait has told a manual clock,
-  bool outside = false;             ///< and whether the first of them is one of claims: none was queued for this thread
+  unsigned claims = 0;              ///< tasks run in place on this stack by blocked get() calls
+  stack_item* in_place = nullptr;   ///< the innermost item run in place: src/this_stack.hpp
   crew_member* member = nullptr;    ///< which thread of a pool this is, seated or not; else null
   worker* seat = nullptr;           ///< the worker this thread occupies; null elsewhere and after a blocked get() gave it away
 
