@@ -326,6 +326,38 @@ TEST_P(GroupCancelOnEvery, AFailureAsksEachSiblingOnce) {
   }
 }
 
+/// Nor for a request that the body had heard before, and that the inner group's error repeats at that moment.
+TEST_P(GroupCancelOnEvery, AFailureAsksEachSiblingOnceThoughItRepeatsARequest) {
+  run([]() -> coro<> {
+    const gate open, fails, never;
+    std::atomic<int> asked{0};
+    const auto inner = [&](task_group& group) -> coro<> {
+      group.spawn(boom_at(fails, 1));
+      try {
+        co_await never;
+      } catch (const cancelled&) {
+      }
+    };
+    const auto outer = [&](task_group& group) -> coro<> {
+      group.spawn(counts_requests(open, asked));
+      co_await with_task_group(inner);
+    };
+    const task<> parent = spawn(with_task_group(outer));
+    const auto all_wait = [&] { return open.parked() + fails.parked() + never.parked() == 3; };
+    co_await test::until(all_wait);
+    parent.cancel();
+    const auto body_heard = [&] { return never.parked() == 0; };
+    co_await test::until(body_heard);
+    fails.open();
+    const auto child_heard = [&] { return asked.load() != 0; };
+    co_await test::until(child_heard);
+    co_await test::yield_times(10);
+    open.open();
+    co_await until_complete(parent);
+    EXPECT_EQ(asked.load(), 1);
+  });
+}
+
 TEST_P(GroupCancelOnEvery, Tg26_AfterAHandledErrorTheParentIsNotBeingCancelled) {
   for (const bool body_waits : {true, false}) {
     run([body_waits]() -> coro<> {
