@@ -164,7 +164,9 @@ void group_core::abort() noexcept {
 }
 
 bool group_core::abort_children() noexcept {
+  const unsigned asked = scope_.level();  // what comes after it goes on to the children in the join
   if (!begin_abort()) return false;
+  passed_on_ = asked;
   post_to(*runtime_, abort_item_);
   drop();
   return true;
@@ -230,8 +232,8 @@ bool group_join::suspend() noexcept {
     return false;
   }
   core_->joining_ = true;
-  // Who was asked a moment ago is not asked again for what is pending already.
-  core_->passed_on_ = asked_ ? core_->scope_.level() : core_->scope_.seen_level();
+  // Children that have just been asked are not asked again for what was pending then.
+  if (!asked_) core_->passed_on_ = core_->scope_.seen_level();
   return true;
 }
 

@@ -187,7 +187,7 @@ void start_task(task_core& task, runtime_core& runtime, const start_options& opt
   if (options.eager) {
     runtime.item_begun();
     {
-      const item_on_this_stack item(here, &runtime, false);
+      const item_on_this_stack item(here, &runtime, nullptr);
       run_eagerly(task, held);
     }
     runtime.item_done();

@@ -9,10 +9,12 @@
 
 namespace sheaf::detail {
 
+class manual_clock_core;
+
 /// Something that runs in place, in a list from the innermost one down. On the stack it is about.
 struct stack_item {
   runtime_core* runtime;        ///< that counts it; null: an executor runs from here on whatever is queued with it
-  bool told_beneath;            ///< a wait that is in progress has told the clock of everything beneath
+  manual_clock_core* told;      ///< by a wait that is in progress: of everything beneath; null: none
   inside outer_step;            ///< of what runs beneath it,
   runtime_core* outer_runtime;  ///< and whose
   stack_item* beneath;
@@ -21,8 +23,8 @@ struct stack_item {
 /// While it lives, an item is on this stack.
 class item_on_this_stack {
  public:
-  item_on_this_stack(thread_context& here, runtime_core* runtime, bool told_beneath) noexcept
-      : here_(here), item_{runtime, told_beneath, here.step, here.runtime, here.in_place} {
+  item_on_this_stack(thread_context& here, runtime_core* runtime, manual_clock_core* told) noexcept
+      : here_(here), item_{runtime, told, here.step, here.runtime, here.in_place} {
     here.in_place = &item_;
   }
   item_on_this_stack(const item_on_this_stack&) = delete;
@@ -34,11 +36,9 @@ class item_on_this_stack {
   stack_item item_;
 };
 
-enum class stack_part { untold, whole };
-
-/// `visit(runtime, step)` for each item, the innermost first.
+/// `visit(runtime, step)` for each item, the innermost first, down to those that `untold` has been told of; null: for all.
 template <class Visit>
-void visit_items(const thread_context& here, stack_part part, Visit visit) {
+void visit_items(const thread_context& here, const manual_clock_core* untold, Visit visit) {
   inside step = here.step;
   runtime_core* runtime = here.runtime;
   for (const stack_item* top = here.in_place;; top = top->beneath) {
@@ -47,7 +47,7 @@ void visit_items(const thread_context& here, stack_part part, Visit visit) {
     } else if (step != inside::nothing) {
       visit(*runtime, step);
     }
-    if (top == nullptr || (part == stack_part::untold && top->told_beneath)) return;
+    if (top == nullptr || (untold != nullptr && top->told == untold)) return;
     step = top->outer_step;
     runtime = top->outer_runtime;
   }

@@ -56,7 +56,7 @@ constexpr sync::nanoseconds k_look_again = 50'000'000, k_look_seldom = 1'000'000
 /// How many items of this stack a clock still counts, though this thread is about to wait.
 unsigned untold_items(const thread_context& here, const manual_clock_core* clock) noexcept {
   unsigned items = 0;
-  visit_items(here, stack_part::untold, [&](runtime_core& runtime, inside step) {
+  visit_items(here, clock, [&](runtime_core& runtime, inside step) {
     if (runtime.clock() == clock && !(step == inside::call && runtime.calls_are_abandoned())) ++items;
   });
   return items;
@@ -105,7 +105,7 @@ bool run_here(thread_context& here, task_core& target, runtime_core& runtime) no
   if (!blocking) runtime.item_begun();
   const auto claimed = target.state.claim_unstarted();
   if (claimed != task_state::begin::skip) {
-    const item_on_this_stack item(here, &runtime, false);
+    const item_on_this_stack item(here, &runtime, nullptr);
     ++here.claims;
     run_claimed(target, claimed == task_state::begin::resume_cancelled);
     --here.claims;
@@ -140,7 +140,8 @@ executor::wait_result block(runtime_core& runtime, sync::parker& parker, sync::n
 }
 
 /// As block() for a wait that must not be refused: where nobody else is left to run what it waits for, somebody is found. May return early.
-void block_at_any_cost(runtime_core& runtime, sync::parker& parker, thread_context& here) noexcept {
+/// `told`: the clock that knows of the wait.
+void block_at_any_cost(runtime_core& runtime, sync::parker& parker, thread_context& here, manual_clock_core* told) noexcept {
   const sync::nanoseconds until = saturating_add(sync::now(), k_look_again);
   if (here.step == inside::call) return static_cast<void>(park(parker, until));
   runtime_core* const owner = here.owner;
@@ -154,19 +155,19 @@ void block_at_any_cost(runtime_core& runtime, sync::parker& parker, thread_conte
   if (mine == nullptr) return static_cast<void>(park(parker, until));
   if (mine->wait(parker, until, in_task) != executor::wait_result::would_deadlock) return;
   // Not as a task: an executor of this one thread then runs here what is queued.
-  const item_on_this_stack queued(here, nullptr, true);
+  const item_on_this_stack queued(here, nullptr, told);
   static_cast<void>(mine->wait(parker, until, false));
 }
 
 /// Its runtime is gone, and what it waits for was left behind: like a coroutine this thread stays where it is, for ever. It is in no list
 /// any more, and touches nothing that the runtime's owner has given.
 [[noreturn]] void stay_behind(runtime_core& runtime, thread_context& here) noexcept {
-  visit_items(here, stack_part::whole, [](runtime_core& counts, inside step) {
+  visit_items(here, nullptr, [](runtime_core& counts, inside step) {
     if (step == inside::task && counts.gone()) counts.item_done();
   });
   sync::parker nobody;
   pool* const native = here.owner != nullptr && here.owner->gone() ? here.owner->native() : nullptr;
-  while (native != nullptr && native->is_member() && !native->leave_behind()) block_at_any_cost(runtime, nobody, here);
+  while (native != nullptr && native->is_member() && !native->leave_behind()) block_at_any_cost(runtime, nobody, here, nullptr);
   for (;;) nobody.wait();
 }
 
@@ -209,7 +210,7 @@ wait_end wait_once(thread_context& here, task_core& target, runtime_core& runtim
   const bool looks_first = wait.clock != nullptr || look < when;
   auto ended = block(runtime, wait.parker, looks_first ? look : when, here);
   if (ended == executor::wait_result::would_deadlock && goes_on_without_us(here, runtime)) {
-    block_at_any_cost(runtime, wait.parker, here);
+    block_at_any_cost(runtime, wait.parker, here, wait.clock);
     ended = wait.parker.signalled() ? executor::wait_result::signalled : executor::wait_result::timed_out;
   }
 
@@ -259,8 +260,8 @@ wait_end wait_on_thread(task_core& target, const time_limit& limit) {
   throw_cancelled(self);
 }
 
-/// True: something had come in for the target, and it has run on this stack. `told`: a wait for it is in progress.
-bool run_what_came_in_here(thread_context& here, task_core& target, runtime_core& runtime, bool told) noexcept {
+/// True: something had come in for the target, and it has run on this stack. `told`: the clock that knows of a wait in progress.
+bool run_what_came_in_here(thread_context& here, task_core& target, runtime_core& runtime, manual_clock_core* told) noexcept {
   runtime.item_begun();
   bool ran = false;
   {
@@ -285,10 +286,10 @@ void end_owned(task_core& target) noexcept {
   if (wait.clock != nullptr) wait.clock->begin_wait(wait.clocked);
   const bool runs_here = may_run_here(here, target, *runtime);
   while (!wait.parker.signalled()) {
-    if (runs_here && run_what_came_in_here(here, target, *runtime, true)) continue;
+    if (runs_here && run_what_came_in_here(here, target, *runtime, wait.clock)) continue;
     if (runtime->gone() && here.runtime == &*runtime && here.step != inside::nothing && target.waiters.remove(wait))
       stay_behind(*runtime, here);
-    block_at_any_cost(*runtime, wait.parker, here);
+    block_at_any_cost(*runtime, wait.parker, here, wait.clock);
   }
   wait.parker.wait_for(k_completed);
 }
@@ -302,7 +303,7 @@ void end_sharing(task_core& target) noexcept {
     try {
       static_cast<void>(wait_once(here, target, *runtime, sync::k_forever, next_look(here, nullptr), nullptr));
     } catch (...) {  // would_deadlock
-      if (!may_run_here(here, target, *runtime) || !run_what_came_in_here(here, target, *runtime, false)) return;
+      if (!may_run_here(here, target, *runtime) || !run_what_came_in_here(here, target, *runtime, nullptr)) return;
     }
   }
 }

@@ -42,7 +42,7 @@ class group_core {
   void link(task_core& child);
   /// Asks children and body to stop, once. Any thread.
   void abort() noexcept;
-  /// Asks the children only: the body has ended. True: this call did.
+  /// Asks the children only: the body has ended. True: this call did. Role: running of the parent.
   bool abort_children() noexcept;
   /// After the join.
   [[nodiscard]] bool any_failed() const noexcept { return failed_first_ != nullptr; }
@@ -77,7 +77,8 @@ class group_core {
   mutable sync::mutex lock_;
   phase phase_ = phase::open;
   std::uint32_t round_ = 0;  ///< children have been asked to stop this often
-  unsigned passed_on_ = 0;   ///< under running of the joining parent: its requests from outside that the children know of
+  unsigned passed_on_ =
+      0;  ///< under running of the parent, whose body has ended: its requests from outside that the children know of
   std::size_t count_ = 0;
   member* first_ = nullptr;
   member* last_ = nullptr;
