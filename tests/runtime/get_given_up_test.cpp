@@ -253,6 +253,50 @@ TEST(GivenUpGet, OnAManualClockTheCleanupsSleepPasses) {
   EXPECT_EQ(clock.now(), 1h);
 }
 
+/// On a stack of two runtimes, of which one has a clock: a wait for the other has told that clock nothing.
+TEST(GivenUpGet, OnAManualClockTimePassesForAGetInACleanupOfAnotherRuntime) {
+  manual_clock clock;
+  runtime timed({.workers = 2, .clock = &clock}), other({.workers = 1, .max_spares = 0});
+  std::atomic<bool> begun{false}, ends{false};
+  // The other runtime's only worker is busy, so that the cleanup runs on the waiting stack.
+  const auto busy = [&]() -> coro<> {
+    test::spin_until([&] { return ends.load(); });
+    co_return;
+  };
+  const task<> holder = other.spawn(borrowed(busy()));
+  timed.run([&]() -> coro<> {
+    const auto sleeps = []() -> coro<> { co_await sleep_for(10s); };
+    const task<> sleeper = timed.spawn(sleeps);
+    const auto target = [&]() -> coro<> {
+      begun.store(true);
+      event never;
+      bool asked = false;
+      try {
+        co_await never.wait();
+      } catch (const cancelled&) {
+        asked = true;
+      }
+      if (asked) sleeper.get();
+    };
+    const auto eager = [&]() -> coro<> {
+      target().get();  // a value: what its cleanup has done counts
+      co_return;
+    };
+    std::thread canceller([&] {
+      test::spin_until([&] { return begun.load(); });
+      for (const any_task& each : other.tasks()) {
+        if (each.name() == "eager") each.cancel();
+      }
+    });
+    const task<> made = other.spawn(spawn_options{.name = "eager", .eager = true}, borrowed(eager()));
+    canceller.join();
+    co_await made;
+  });
+  ends.store(true);
+  holder.get();
+  EXPECT_EQ(clock.now(), 10s);
+}
+
 /// The caller, inside a blocking call, waits for an event from outside; run() is told that time cannot help.
 TEST(GivenUpGet, OnAManualClockAnotherWaiterIsTold) {
   manual_clock clock;
