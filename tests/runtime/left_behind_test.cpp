@@ -53,6 +53,17 @@ struct hung_call {
   }
 };
 
+/// Nobody there misses what is left behind: neither LeakSanitizer, nor oneTBB, which has a thread less for whatever comes later.
+template <class Body>
+void in_a_process_of_its_own(Body body) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto child = [body] {
+    body();
+    std::_Exit(::testing::Test::HasFailure() ? 1 : 0);
+  };
+  EXPECT_EXIT(child(), ::testing::ExitedWithCode(0), "");
+}
+
 runtime_options impatient(runtime_options options) {
   options.shutdown_limit = 1ms;
   return options;
@@ -141,63 +152,83 @@ void expect_time_to_pass(manual_clock& clock) {
   EXPECT_EQ(clock.now() - before, 1h);
 }
 
-TEST(LeftBehind, TheThreadOfAPool) { leave_behind({.workers = 1}, in_a_get); }
-TEST(LeftBehind, TheThreadOfAPoolThatRunsATaskInPlace) { leave_behind({.workers = 1}, in_a_get_in_a_get); }
-TEST(LeftBehind, TheThreadOfACall) { leave_behind({.workers = 1}, in_a_call); }
-TEST(LeftBehind, TheThreadOfAPoolInAnEagerTask) { leave_behind({.workers = 1}, in_an_eager_task); }
-
-/// In a process of its own: oneTBB misses the thread in whatever comes later.
-template <class Start>
-void leave_a_thread_of_one_tbb_behind(Start start) {
-  GTEST_FLAG_SET(death_test_style, "threadsafe");
-  const auto child = [start] {
-    tbb_executor executor(3);
-    leave_behind({.executor = &executor}, start);
-    std::_Exit(::testing::Test::HasFailure() ? 1 : 0);
-  };
-  EXPECT_EXIT(child(), ::testing::ExitedWithCode(0), "");
+TEST(LeftBehindDeathTest, TheThreadOfAPool) {
+  in_a_process_of_its_own([] { leave_behind({.workers = 1}, in_a_get); });
 }
 
-TEST(LeftBehindDeathTest, AThreadOfOneTbb) { leave_a_thread_of_one_tbb_behind(in_a_get); }
-TEST(LeftBehindDeathTest, AThreadOfOneTbbThatRunsATaskInPlace) { leave_a_thread_of_one_tbb_behind(in_a_get_in_a_get); }
-TEST(LeftBehindDeathTest, AThreadOfOneTbbInAnEagerTask) { leave_a_thread_of_one_tbb_behind(in_an_eager_task); }
-TEST(LeftBehindDeathTest, ACallsThreadInAnEagerTaskBesideOneTbb) { leave_a_thread_of_one_tbb_behind(in_an_eager_task_of_a_call); }
+TEST(LeftBehindDeathTest, TheThreadOfAPoolThatRunsATaskInPlace) {
+  in_a_process_of_its_own([] { leave_behind({.workers = 1}, in_a_get_in_a_get); });
+}
 
-TEST(LeftBehind, OnAManualClockTimePassesWithoutTheThread) {
-  manual_clock clock;
-  leave_behind({.workers = 1, .clock = &clock}, in_a_get);
-  expect_time_to_pass(clock);
-  leave_behind({.workers = 1, .clock = &clock}, in_a_get_in_a_get);
-  expect_time_to_pass(clock);
-  leave_behind({.workers = 1, .clock = &clock}, in_an_eager_task);
-  expect_time_to_pass(clock);
-  leave_behind({.workers = 1, .clock = &clock}, in_an_eager_task_of_a_call);
-  expect_time_to_pass(clock);
-  leave_behind({.workers = 1, .clock = &clock}, in_a_call);
-  expect_time_to_pass(clock);
+TEST(LeftBehindDeathTest, TheThreadOfACall) {
+  in_a_process_of_its_own([] { leave_behind({.workers = 1}, in_a_call); });
+}
+
+TEST(LeftBehindDeathTest, TheThreadOfAPoolInAnEagerTask) {
+  in_a_process_of_its_own([] { leave_behind({.workers = 1}, in_an_eager_task); });
+}
+
+template <class Start>
+void leave_a_thread_of_one_tbb_behind(Start start) {
+  tbb_executor executor(3);
+  leave_behind({.executor = &executor}, start);
+}
+
+TEST(LeftBehindDeathTest, AThreadOfOneTbb) {
+  in_a_process_of_its_own([] { leave_a_thread_of_one_tbb_behind(in_a_get); });
+}
+
+TEST(LeftBehindDeathTest, AThreadOfOneTbbThatRunsATaskInPlace) {
+  in_a_process_of_its_own([] { leave_a_thread_of_one_tbb_behind(in_a_get_in_a_get); });
+}
+
+TEST(LeftBehindDeathTest, AThreadOfOneTbbInAnEagerTask) {
+  in_a_process_of_its_own([] { leave_a_thread_of_one_tbb_behind(in_an_eager_task); });
+}
+
+TEST(LeftBehindDeathTest, ACallsThreadInAnEagerTaskBesideOneTbb) {
+  in_a_process_of_its_own([] { leave_a_thread_of_one_tbb_behind(in_an_eager_task_of_a_call); });
+}
+
+TEST(LeftBehindDeathTest, OnAManualClockTimePassesWithoutTheThread) {
+  in_a_process_of_its_own([] {
+    manual_clock clock;
+    leave_behind({.workers = 1, .clock = &clock}, in_a_get);
+    expect_time_to_pass(clock);
+    leave_behind({.workers = 1, .clock = &clock}, in_a_get_in_a_get);
+    expect_time_to_pass(clock);
+    leave_behind({.workers = 1, .clock = &clock}, in_an_eager_task);
+    expect_time_to_pass(clock);
+    leave_behind({.workers = 1, .clock = &clock}, in_an_eager_task_of_a_call);
+    expect_time_to_pass(clock);
+    leave_behind({.workers = 1, .clock = &clock}, in_a_call);
+    expect_time_to_pass(clock);
+  });
 }
 
 /// The task runs on a plain thread, which shutdown does not wait for. The clock is its owner's no more, but still there.
-TEST(LeftBehind, OnAManualClockTimePassesWithoutAPlainThreadThatHelps) {
-  std::optional<manual_clock> clock(std::in_place);
-  hung_call call;
-  {
-    runtime rt(impatient({.workers = 1, .clock = &*clock, .callers_help = true}));
-    const test::gate busy, free;
-    const auto holds_the_worker = [](const test::gate& busy, const test::gate& free) {
-      busy.open();
-      free.wait();
-    };
-    const task<> holder = rt.spawn(holds_the_worker, busy, free);
-    busy.wait();
-    std::thread([helped = in_a_get(rt, call)] { helped.get(); }).detach();
-    call.inside.wait();
-    free.open();
-    holder.get();
-  }
-  expect_time_to_pass(*clock);
-  clock.reset();
-  call.let_go();
+TEST(LeftBehindDeathTest, OnAManualClockTimePassesWithoutAPlainThreadThatHelps) {
+  in_a_process_of_its_own([] {
+    std::optional<manual_clock> clock(std::in_place);
+    hung_call call;
+    {
+      runtime rt(impatient({.workers = 1, .clock = &*clock, .callers_help = true}));
+      const test::gate busy, free;
+      const auto holds_the_worker = [](const test::gate& busy, const test::gate& free) {
+        busy.open();
+        free.wait();
+      };
+      const task<> holder = rt.spawn(holds_the_worker, busy, free);
+      busy.wait();
+      std::thread([helped = in_a_get(rt, call)] { helped.get(); }).detach();
+      call.inside.wait();
+      free.open();
+      holder.get();
+    }
+    expect_time_to_pass(*clock);
+    clock.reset();
+    call.let_go();
+  });
 }
 
 // ---- waits that end
@@ -232,17 +263,24 @@ void tell_a_get_in_a_cleanup(runtime_options options) {
   call.let_go();
 }
 
-TEST(LeftBehind, AGetInACleanupIsTold) { tell_a_get_in_a_cleanup({.workers = 2}); }
-TEST(LeftBehind, OnAManualClockAGetInACleanupIsTold) {
-  manual_clock clock;
-  tell_a_get_in_a_cleanup({.workers = 2, .clock = &clock});
-  expect_time_to_pass(clock);
+TEST(LeftBehindDeathTest, AGetInACleanupIsTold) {
+  in_a_process_of_its_own([] { tell_a_get_in_a_cleanup({.workers = 2}); });
 }
-TEST(LeftBehind, OnOneTbbAndAManualClockAGetInACleanupIsTold) {
-  manual_clock clock;
-  tbb_executor executor(3);
-  tell_a_get_in_a_cleanup({.executor = &executor, .clock = &clock});
-  expect_time_to_pass(clock);
+
+TEST(LeftBehindDeathTest, OnAManualClockAGetInACleanupIsTold) {
+  in_a_process_of_its_own([] {
+    manual_clock clock;
+    tell_a_get_in_a_cleanup({.workers = 2, .clock = &clock});
+    expect_time_to_pass(clock);
+  });
+}
+TEST(LeftBehindDeathTest, OnOneTbbAndAManualClockAGetInACleanupIsTold) {
+  in_a_process_of_its_own([] {
+    manual_clock clock;
+    tbb_executor executor(3);
+    tell_a_get_in_a_cleanup({.executor = &executor, .clock = &clock});
+    expect_time_to_pass(clock);
+  });
 }
 
 /// `theirs` belongs to a runtime that goes on, so the wait of a task that is left behind is not for ever.
@@ -283,24 +321,28 @@ void wait_for_a_task_of_another_runtime(manual_clock* clock, const task<>& their
   call.let_go();
 }
 
-TEST(LeftBehind, NotSoAGetForATaskOfAnotherRuntime) {
-  const test::gate open;
-  runtime other({.workers = 1});
-  const task<> theirs = other.spawn([](const test::gate& open) -> coro<> { co_await open; }, open);
-  const auto end = [&] {
-    std::this_thread::sleep_for(80ms);  // orders nothing: longer than a thread takes to find itself left behind
-    open.open();
-  };
-  wait_for_a_task_of_another_runtime(nullptr, theirs, [] {}, end);
+TEST(LeftBehindDeathTest, NotSoAGetForATaskOfAnotherRuntime) {
+  in_a_process_of_its_own([] {
+    const test::gate open;
+    runtime other({.workers = 1});
+    const task<> theirs = other.spawn([](const test::gate& open) -> coro<> { co_await open; }, open);
+    const auto end = [&] {
+      std::this_thread::sleep_for(80ms);  // orders nothing: longer than a thread takes to find itself left behind
+      open.open();
+    };
+    wait_for_a_task_of_another_runtime(nullptr, theirs, [] {}, end);
+  });
 }
 
-TEST(LeftBehind, NotSoAGetForATaskOfAnotherRuntimeThatSleepsOnTheSameClock) {
-  manual_clock clock;
-  auto held = std::make_optional(clock.hold());
-  runtime other({.workers = 1, .clock = &clock});
-  const task<> theirs = other.spawn([]() -> coro<> { co_await sleep_for(1h); });
-  wait_for_a_task_of_another_runtime(&clock, theirs, [&] { held.reset(); }, [] {});
-  EXPECT_EQ(clock.now(), 1h);
+TEST(LeftBehindDeathTest, NotSoAGetForATaskOfAnotherRuntimeThatSleepsOnTheSameClock) {
+  in_a_process_of_its_own([] {
+    manual_clock clock;
+    auto held = std::make_optional(clock.hold());
+    runtime other({.workers = 1, .clock = &clock});
+    const task<> theirs = other.spawn([]() -> coro<> { co_await sleep_for(1h); });
+    wait_for_a_task_of_another_runtime(&clock, theirs, [&] { held.reset(); }, [] {});
+    EXPECT_EQ(clock.now(), 1h);
+  });
 }
 
 /// A shutdown without a limit leaves nobody behind: who would wait for ever is told at once, and the pool's only thread goes on.
@@ -383,8 +425,13 @@ void give_up_a_wait_that_shares(bool before_shutdown) {
   call.let_go();
 }
 
-TEST(LeftBehind, AWaitThatSharesWhatItUsesIsGivenUp) { give_up_a_wait_that_shares(false); }
-TEST(LeftBehind, AWaitThatSharesWhatItUsesIsGivenUpAlsoIfItWasCancelledBefore) { give_up_a_wait_that_shares(true); }
+TEST(LeftBehindDeathTest, AWaitThatSharesWhatItUsesIsGivenUp) {
+  in_a_process_of_its_own([] { give_up_a_wait_that_shares(false); });
+}
+
+TEST(LeftBehindDeathTest, AWaitThatSharesWhatItUsesIsGivenUpAlsoIfItWasCancelledBefore) {
+  in_a_process_of_its_own([] { give_up_a_wait_that_shares(true); });
+}
 
 // ---- what else there is
 
@@ -439,69 +486,78 @@ void run_what_is_queued(bool unseated) {
   call.let_go();
 }
 
-TEST(LeftBehind, AnotherThreadRunsWhatIsQueued) { run_what_is_queued(false); }
-TEST(LeftBehind, AnotherThreadRunsWhatIsQueuedThoughOneRunsThatHasNoSeat) { run_what_is_queued(true); }
+TEST(LeftBehindDeathTest, AnotherThreadRunsWhatIsQueued) {
+  in_a_process_of_its_own([] { run_what_is_queued(false); });
+}
+
+TEST(LeftBehindDeathTest, AnotherThreadRunsWhatIsQueuedThoughOneRunsThatHasNoSeat) {
+  in_a_process_of_its_own([] { run_what_is_queued(true); });
+}
 
 /// Of an inline executor: one task's wait runs the other on its own stack.
-TEST(LeftBehind, WithBothTasksOfAHostsStack) {
-  auto& call = *new hung_call;  // the host does not come back
-  std::atomic<runtime*> made{nullptr};
-  std::atomic<int> inside{0};
-  std::thread([&] {
-    auto& executor = *new inline_executor;
-    made.store(new runtime(impatient({.executor = &executor})));
-    const auto never_ends = [&inside]() -> coro<> {
-      ++inside;
-      event never;
-      for (;;) {
-        try {
-          co_await never.wait();
-        } catch (const cancelled&) {
+TEST(LeftBehindDeathTest, WithBothTasksOfAHostsStack) {
+  in_a_process_of_its_own([] {
+    auto& call = *new hung_call;  // the host does not come back
+    std::atomic<runtime*> made{nullptr};
+    std::atomic<int> inside{0};
+    std::thread([&] {
+      auto& executor = *new inline_executor;
+      made.store(new runtime(impatient({.executor = &executor})));
+      const auto never_ends = [&inside]() -> coro<> {
+        ++inside;
+        event never;
+        for (;;) {
+          try {
+            co_await never.wait();
+          } catch (const cancelled&) {
+          }
         }
-      }
-    };
-    const auto waits = [never_ends]() -> coro<> {
-      never_ends().get();
-      co_return;
-    };
-    auto hangs = call.waiter();
-    (void)made.load()->spawn(borrowed(hangs()));
-    while (!call.inside.is_open()) executor.poll();
-    (void)made.load()->spawn(waits);
-    (void)made.load()->spawn(waits);
-    for (;;) executor.poll();
-  }).detach();
-  test::spin_until([&] { return inside.load() == 2; });
-  delete made.load();
-  call.let_go();
+      };
+      const auto waits = [never_ends]() -> coro<> {
+        never_ends().get();
+        co_return;
+      };
+      auto hangs = call.waiter();
+      (void)made.load()->spawn(borrowed(hangs()));
+      while (!call.inside.is_open()) executor.poll();
+      (void)made.load()->spawn(waits);
+      (void)made.load()->spawn(waits);
+      for (;;) executor.poll();
+    }).detach();
+    test::spin_until([&] { return inside.load() == 2; });
+    delete made.load();
+    call.let_go();
+  });
 }
 
 /// The last call returns at about the time when shutdown gives up waiting for it.
-TEST(LeftBehind, OrNotByAHair) {
-  for (int round = 0; round < 60; ++round) {
-    const auto more = 900us + round % 20 * 10us;
-    std::atomic<bool> inside{false};
-    const auto call = [&inside, more](const cancel_token& token) {
-      inside.store(true);
-      test::spin_until([&] { return token.requested(); });
-      const auto until = std::chrono::steady_clock::now() + more;
-      while (std::chrono::steady_clock::now() < until) continue;
-    };
-    const auto waits = [call]() -> coro<> {
-      const auto work = [&call]() -> coro<> {
-        try {
-          co_await spawn_blocking(call);
-        } catch (const cancelled&) {
-        }
-        co_await sleep_for(2ms);
+TEST(LeftBehindDeathTest, OrNotByAHair) {
+  in_a_process_of_its_own([] {
+    for (int round = 0; round < 60; ++round) {
+      const auto more = 900us + round % 20 * 10us;
+      std::atomic<bool> inside{false};
+      const auto call = [&inside, more](const cancel_token& token) {
+        inside.store(true);
+        test::spin_until([&] { return token.requested(); });
+        const auto until = std::chrono::steady_clock::now() + more;
+        while (std::chrono::steady_clock::now() < until) continue;
       };
-      work().get();
-      co_return;
-    };
-    runtime rt(impatient({.workers = 1, .blocking_keep_alive = 0ns}));
-    (void)rt.spawn(waits);
-    test::spin_until([&] { return inside.load(); });
-  }
+      const auto waits = [call]() -> coro<> {
+        const auto work = [&call]() -> coro<> {
+          try {
+            co_await spawn_blocking(call);
+          } catch (const cancelled&) {
+          }
+          co_await sleep_for(2ms);
+        };
+        work().get();
+        co_return;
+      };
+      runtime rt(impatient({.workers = 1, .blocking_keep_alive = 0ns}));
+      (void)rt.spawn(waits);
+      test::spin_until([&] { return inside.load(); });
+    }
+  });
 }
 
 }  // namespace
