@@ -4,7 +4,7 @@
 /// sheaf          a coroutine, `spawn_blocking` per file, `gather`
 /// tbb            task_group, one task per file, in an arena of as many threads as there are cores
 /// libuv          `uv_queue_work` per file on its four threads
-/// libuv_fs       `uv_fs_open`, `uv_fs_read`, `uv_fs_close`, one request after the other per file
+/// libuv_fs       `uv_fs_open`, `uv_fs_read`, `uv_fs_close`, one request after the other per file, 256 files at a time
 /// std_async      a thread per file, 256 at a time
 ///
 /// The files are 4 KiB each, in a folder of their own below the temporary directory, and in the page cache.
@@ -31,6 +31,7 @@
 namespace {
 
 constexpr std::size_t k_file_size = 4096;
+constexpr std::size_t k_at_once = 256;  ///< threads, or open files, where there is one for each file in flight
 
 class small_files {
  public:
@@ -105,7 +106,6 @@ void run_tbb(benchmark::State& state, std::int64_t n, int workers) {
 }
 
 void run_std_async(benchmark::State& state, std::int64_t n, int) {
-  constexpr std::size_t k_at_once = 256;
   const auto& names = files(n);
   for (auto _ : state) {
     std::int64_t bytes = 0;
@@ -162,7 +162,8 @@ void open_read_close(uv_loop_t& loop, uv_reading& one) {
   });
 }
 
-template <void (*Begin)(uv_loop_t&, uv_reading&)>
+/// `AtOnce`: requests in flight, 0 for all.
+template <void (*Begin)(uv_loop_t&, uv_reading&), std::size_t AtOnce>
 void run_libuv(benchmark::State& state, std::int64_t n, int) {
   uv_loop_t loop;
   bench::check(uv_loop_init(&loop), 0, "uv_loop_init");
@@ -174,6 +175,7 @@ void run_libuv(benchmark::State& state, std::int64_t n, int) {
       readings[i].name = &names[i];
       readings[i].bytes = &bytes;
       Begin(loop, readings[i]);
+      if (AtOnce != 0 && (i + 1) % AtOnce == 0) uv_run(&loop, UV_RUN_DEFAULT);
     }
     uv_run(&loop, UV_RUN_DEFAULT);
     check(bytes, n);
@@ -191,8 +193,8 @@ int main(int argc, char** argv) {
   bench::add("blocking", "tbb", run_tbb, over);
   bench::add("blocking", "std_async", run_std_async, over);
 #ifdef SHEAF_BENCH_LIBUV
-  bench::add("blocking", "libuv", run_libuv<queue_work>, over);
-  bench::add("blocking", "libuv_fs", run_libuv<open_read_close>, over);
+  bench::add("blocking", "libuv", run_libuv<queue_work, 0>, over);
+  bench::add("blocking", "libuv_fs", run_libuv<open_read_close, k_at_once>, over);
 #endif
   return bench::run(argc, argv);
 }
