@@ -1,5 +1,6 @@
 #include <sheaf/task_group.hpp>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -163,13 +164,12 @@ void group_core::abort() noexcept {
   drop();
 }
 
-bool group_core::abort_children() noexcept {
-  const unsigned asked = scope_.level();  // what comes after it goes on to the children in the join
-  if (!begin_abort()) return false;
-  passed_on_ = asked;
+void group_core::abort_children() noexcept {
+  const unsigned pending = scope_.level();
+  if (!begin_abort()) return;
+  passed_on_ = pending;  // what comes later goes on to the children in the join
   post_to(*runtime_, abort_item_);
   drop();
-  return true;
 }
 
 void group_core::pass_cancel_on() noexcept {
@@ -232,8 +232,7 @@ bool group_join::suspend() noexcept {
     return false;
   }
   core_->joining_ = true;
-  // Children that have just been asked are not asked again for what was pending then.
-  if (!asked_) core_->passed_on_ = core_->scope_.seen_level();
+  core_->passed_on_ = std::max(core_->passed_on_, core_->scope_.seen_level());
   return true;
 }
 

@@ -120,14 +120,8 @@ TEST(GivenUpGet, ACallOfAnotherTaskIsNotWaitedFor) {
 /// Waits to be asked to stop, then for its cleanup, and ends cancelled.
 template <class Cleanup>
 coro<> stop_slowly(Cleanup& cleanup, bool& cleaned) {
-  event never;
-  bool stopped = false;
-  try {
-    co_await never.wait();
-  } catch (const cancelled&) {
-    stopped = true;
-  }
-  if (!stopped) co_return;
+  const bool asked = co_await test::until_asked_to_stop();
+  if (!asked) co_return;
   co_await cleanup();
   cleaned = true;
   throw cancelled();
@@ -269,13 +263,7 @@ TEST(GivenUpGet, OnAManualClockTimePassesForAGetInACleanupOfAnotherRuntime) {
     const task<> sleeper = timed.spawn(sleeps);
     const auto target = [&]() -> coro<> {
       begun.store(true);
-      event never;
-      bool asked = false;
-      try {
-        co_await never.wait();
-      } catch (const cancelled&) {
-        asked = true;
-      }
+      const bool asked = co_await test::until_asked_to_stop();
       if (asked) sleeper.get();
     };
     const auto eager = [&]() -> coro<> {

@@ -116,4 +116,15 @@ inline coro<int> pass_stubbornly(gate gate, std::atomic<int>* heard = nullptr) {
   }
 }
 
+/// Waits to be asked to stop, in the caller's task. True: it was.
+inline coro<bool> until_asked_to_stop() {
+  const gate never;
+  try {
+    co_await never;
+  } catch (const cancelled&) {
+    co_return true;
+  }
+  co_return false;
+}
+
 }  // namespace sheaf::test

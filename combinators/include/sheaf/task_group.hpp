@@ -102,8 +102,8 @@ coro<R> run_group(auto body) {
   } catch (...) {
     body_error = std::current_exception();
   }
-  const bool asked = (body_cancel || body_error) && core.abort_children();
-  const bool join_cancelled = co_await group_join(core, asked);
+  if (body_cancel || body_error) core.abort_children();
+  const bool join_cancelled = co_await group_join(core);
   const bool foreign = core.scope().foreign_request();
   const bool failed = body_error != nullptr || core.any_failed();
   if (failed) core.scope().repeat_foreign_requests();

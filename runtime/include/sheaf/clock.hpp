@@ -27,8 +27,8 @@ namespace detail {
 /// @par Lifetime      outlives the runtimes that use it
 /// @par Cancellation  a cancelled wait removes its deadline; time does not move for it
 /// @throws nothing but what a member names; its constructor std::bad_alloc
-/// @par Cost          one allocation; a move is a lock and a look at each runtime's next deadline; work on a runtime with a manual clock costs one
-///                    shared addition more per queue entry
+/// @par Cost          one allocation; a move is a lock and a look at each runtime's next deadline; work on a runtime with a manual clock
+///                    costs one shared addition more per queue entry
 class manual_clock {
  public:
   class hold_guard;

@@ -42,8 +42,8 @@ class group_core {
   void link(task_core& child);
   /// Asks children and body to stop, once. Any thread.
   void abort() noexcept;
-  /// Asks the children only: the body has ended. True: this call did. Role: running of the parent.
-  bool abort_children() noexcept;
+  /// Asks the children only: the body has ended. Role: running of the parent.
+  void abort_children() noexcept;
   /// After the join.
   [[nodiscard]] bool any_failed() const noexcept { return failed_first_ != nullptr; }
   /// Throws the children's failures and `body_error`, unless that is null, in one exception_group. After the join.
@@ -77,8 +77,8 @@ class group_core {
   mutable sync::mutex lock_;
   phase phase_ = phase::open;
   std::uint32_t round_ = 0;  ///< children have been asked to stop this often
-  unsigned passed_on_ =
-      0;  ///< under running of the parent, whose body has ended: its requests from outside that the children know of
+  /// Under running of the parent, whose body has ended: its requests from outside that the children know of.
+  unsigned passed_on_ = 0;
   std::size_t count_ = 0;
   member* first_ = nullptr;
   member* last_ = nullptr;
@@ -110,8 +110,7 @@ class group_owner {
 /// Waits for the last child; gives whether the parent was asked to stop meanwhile. Never throws `cancelled`.
 class group_join final : public awaiter_base {
  public:
-  /// `asked`: the children have just been asked to stop.
-  group_join(group_core& core, bool asked) noexcept : core_(&core), asked_(asked) {}
+  explicit group_join(group_core& core) noexcept : core_(&core) {}
   [[nodiscard]] bool await_ready() const noexcept { return false; }
   template <class Promise>
   bool await_suspend(std::coroutine_handle<Promise> awaiting) noexcept {
@@ -126,7 +125,6 @@ class group_join final : public awaiter_base {
  private:
   bool suspend() noexcept;
   group_core* core_;
-  bool asked_;
 };
 
 [[noreturn]] void throw_group_without_value();
