@@ -21,7 +21,8 @@ void run_sheaf(benchmark::State& state, std::int64_t, int workers) {
   std::promise<void> over;
   const std::shared_future<void> end = over.get_future().share();
   std::vector<sheaf::task<>> calls;
-  for (int i = 0; i < Calls; ++i) calls.push_back(runtime.spawn_blocking([end] { end.wait(); }));
+  const auto stays_out = [end] { end.wait(); };
+  for (int i = 0; i < Calls; ++i) calls.push_back(runtime.spawn_blocking(stays_out));
   bench::latencies seen;
   for (auto _ : state) {
     const auto begun = bench::stopwatch::now();
