@@ -89,7 +89,7 @@ void run_tbb(benchmark::State& state, std::int64_t n, int workers) {
       for (std::int64_t left = n; left > 0; left -= std::ssize(done)) {
         done.assign(1, 0);
         while (!completed.try_pop(done.front())) group.wait();
-        for (int value; completed.try_pop(value);) done.push_back(value);
+        for (int value = 0; completed.try_pop(value);) done.push_back(value);
         for (const int value : done) sum += value;
       }
       group.wait();
