@@ -186,9 +186,13 @@ void runtime_core::wait_for_uses() noexcept {
   unused_.wait();
 }
 
-void runtime_core::wait_for_visits() noexcept {
-  // order: acquire, peer: release in drop_claim(). Visits are a few steps long: nobody is told of their end.
-  for (unsigned spins = 0; claims_.load(sync::acquire) >> 32 != 0; ++spins) sync::spin_wait(spins);
+bool runtime_core::wait_for_visits() noexcept {
+  // order: acquire, peer: release in drop_claim(). Visits are a few steps long, unless they wait for a task: nobody is told of their end.
+  for (unsigned spins = 0; claims_.load(sync::acquire) >> 32 != 0; ++spins) {
+    if (live_.size() != 0) return false;
+    sync::spin_wait(spins);
+  }
+  return live_.size() == 0;
 }
 
 // ---- scheduling --------------------------------------------------------------------------------------------------------------
@@ -315,8 +319,9 @@ runtime_metrics runtime_core::metrics() const noexcept {
 /// 2. Every live task is asked to stop, once.
 /// 3. Wait until none is live. Past the limit, and only while blocking calls are out, give up waiting: what waits for them stays
 ///    parked, kept alive with this core.
-/// 4. Wait until no foreign thread is in the middle of a call on this core; it may have brought one more task. Not when calls are left
-///    behind: such a thread may be waiting for one, the core stays for it, and what it posts is dropped.
+/// 4. Wait until no foreign thread is in the middle of a call on this core. One that has brought a task, and may wait for it, is waited for
+///    as in 3, where a host's thread runs what is queued. Not when calls are left behind: such a thread may be waiting for one, the core
+///    stays for it, and what it posts is dropped.
 /// 5. Timers, blocking threads and workers are joined, in this order: each may post to the later ones, none to the earlier.
 bool runtime_core::shutdown(time_limit limit, bool detach) {
   const sync::lock_guard guard(shutdown_lock_);
@@ -336,8 +341,7 @@ bool runtime_core::shutdown(time_limit limit, bool detach) {
       timed_out_ = true;
       return false;
     }
-    if (all_ended) wait_for_visits();
-  } while (all_ended && live_.size() != 0);
+  } while (all_ended && !wait_for_visits());
   timers_.stop();
   const bool calls_ended = blocking_->shutdown(all_ended ? sync::k_forever : sync::now());
   // The last call may have ended just now: what it was waited for with is left behind all the same.

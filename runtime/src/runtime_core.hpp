@@ -105,7 +105,8 @@ class runtime_core {
   void count_item_done() noexcept;
   void name_what_is_left() noexcept;
   void drop_claim(std::uint64_t claim) noexcept;
-  void wait_for_visits() noexcept;
+  /// True: no visitor and no task. False: a visitor has brought a task.
+  [[nodiscard]] bool wait_for_visits() noexcept;
   void wait_for_foreign_items() noexcept;
   bool wait_until_drained(sync::nanoseconds deadline, bool only_calls_may_stay) noexcept;
   void abandon_calls() noexcept;

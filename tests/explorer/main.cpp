@@ -155,7 +155,8 @@ int main(int count, char** given) {
   explorer::set_thread_reset([] { sheaf::detail::context() = {}; });
   bool any = false;
   for (const auto scenarios : {explorer::queue_scenarios(), explorer::parking_scenarios(), explorer::task_scenarios(),
-                               explorer::cancel_scenarios(), explorer::combinator_scenarios(), explorer::runtime_scenarios()}) {
+                               explorer::live_task_scenarios(), explorer::cancel_scenarios(), explorer::time_scenarios(),
+                               explorer::combinator_scenarios(), explorer::blocking_scenarios(), explorer::runtime_scenarios()}) {
     for (const explorer::scenario& each : scenarios) {
       if (!is_chosen(wanted, each.name)) continue;
       any = true;

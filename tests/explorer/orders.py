@@ -6,7 +6,8 @@ usage: orders.py BUILD [--only TEXT] [--seconds S] [--jobs N] [--table FILE]
 BUILD is a build directory whose explorer and race_explorer are up to date: the first shows stores that come too late, the second data
 races. An order is weakened by one step: acq_rel to release and to acquire, acquire and release to relaxed; seq_cst to what is below it and
 to relaxed. Each weaker order is explored for at most S seconds in each program; --only chooses sites that contain TEXT; --table writes
-Markdown. What nothing shows must be argued in argued.txt: the exit status is how many are neither shown nor argued.
+Markdown. What nothing shows must be argued in argued.txt, and so must an order at a place that no scenario comes to (`unreached`): the
+exit status is how many are neither shown nor argued.
 """
 import argparse
 import collections
@@ -72,6 +73,28 @@ def find_sites(program, scenarios):
     return found
 
 
+NOT_EXPLORED = re.compile(r"/(sync|core_count|tbb_executor|sigint|thread_activity)\.cpp$|/(machine|sync)\.hpp$")  # as in CMakeLists.txt
+STRONG = re.compile(r"\bsync::(acquire|release|acq_rel|seq_cst)\b")
+
+
+def places_not_reached(sites):
+    """(file, line, code) of each operation in a strong order that no scenario makes."""
+    reached = collections.defaultdict(set)
+    for each in sites.values():
+        file, line, _, _ = each.name.split(":")
+        reached[file].add(int(line))
+    for folder in ("runtime", "combinators"):
+        for path in sorted((ROOT / folder).rglob("*.[ch]pp")):
+            file = str(path.relative_to(ROOT))
+            if NOT_EXPLORED.search(file):
+                continue
+            for number, line in enumerate(path.read_text().splitlines(), 1):
+                code = line.split("//")[0]
+                # An operation is named by its first line, its order may stand on the next.
+                if STRONG.search(code) and not reached[file] & {number, number - 1}:
+                    yield file, number, line.strip()
+
+
 def try_weaker(programs, where, order, seconds):
     """Who found it, how and in which scenario; or None. The scenarios that come here most often go first, each with a share of the time."""
     chosen = [name for name, _ in where.scenarios.most_common(6)]
@@ -117,6 +140,7 @@ def main():
              for order in WEAKER.get((each.kind, each.order), [])]
     reasons = read_arguments()
     rows = []
+    unreached = []
     with concurrent.futures.ThreadPoolExecutor(given.jobs) as pool:
         work = pool.map(lambda one: try_weaker(programs, *one, given.seconds), tries)
         for (where, order), found in zip(tries, work):
@@ -125,14 +149,23 @@ def main():
             said = f"{found[1]} in {found[0]}, run {found[2]} ({found[3]})" if found else reason or "NEITHER SHOWN NOR ARGUED"
             print(f"{where.name} {where.order} -> {order}: {said}\n     {where.code}", flush=True)
             rows.append((file, where, order, found, reason))
-    missed = sum(reason == "" for *_, reason in rows)
+    for file, number, code in places_not_reached(sites):
+        if given.only not in f"{file}:{number}":
+            continue
+        reason = reasons.get((file, code, "unreached"), "")
+        print(f"{file}:{number}: no scenario comes here: {reason or 'NOT ARGUED'}\n     {code}", flush=True)
+        unreached.append((file, code, reason))
+    missed = sum(reason == "" for *_, reason in rows + unreached)
     shown = sum(found is not None for *_, found, _ in rows)
-    print(f"{len(rows)} weaker orders at {len(sites)} sites: {shown} shown, {len(rows) - shown - missed} argued, {missed} neither")
+    argued = len(rows) + len(unreached) - shown - missed
+    print(f"{len(rows)} weaker orders at {len(sites)} sites: {shown} shown, {argued} argued, {missed} neither; "
+          f"{len(unreached)} operations in no scenario")
     if given.table:
         lines = ["| file | operation | weaker | shown by, or argued |", "|---|---|---|---|"]
         for file, where, order, found, reason in rows:
             shown_by = f"`{found[0]}`: {found[1]}" if found else reason
             lines.append(f"| `{file}` | `{where.code.replace('|', chr(92) + '|')}` | {order} | {shown_by} |")
+        lines += [f"| `{file}` | `{code.replace('|', chr(92) + '|')}` | | {reason} |" for file, code, reason in unreached]
         given.table.write_text("\n".join(lines) + "\n")
     return missed
 

@@ -249,9 +249,11 @@ constexpr const char* k_words[] = {"load", "store", "update", "failed update", "
 }  // namespace
 
 void world::print_failure(std::string_view what) {
-  std::printf("FAILED %.*s: %.*s, in run %llu, %llu steps, %zu choices\n", static_cast<int>(name_.size()), name_.data(),
+  std::printf("FAILED %.*s: %.*s, in run %llu, %llu steps, %zu choices", static_cast<int>(name_.size()), name_.data(),
               static_cast<int>(what.size()), what.data(), static_cast<unsigned long long>(runs_),
               static_cast<unsigned long long>(steps_), schedule_.made().size());
+  if (seed_) std::printf(", seed %llu", static_cast<unsigned long long>(*seed_));
+  std::printf("\n");
   print_trace();
 }
 
@@ -304,7 +306,8 @@ report world::explore(std::string_view name, const std::function<void()>& scenar
     } while (!told.complete && told.runs < how.runs && spent() < how.seconds);
     const std::uint64_t usual = told.steps / told.runs;
     for (std::uint64_t i = 0; i < how.random_runs; ++i) {
-      schedule_.begin_random(how.seed + i, usual);
+      seed_ = how.seed + i;
+      schedule_.begin_random(*seed_, usual);
       run();
     }
   }

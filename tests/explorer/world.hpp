@@ -12,6 +12,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <thread>
 #include <unordered_map>
@@ -262,7 +263,8 @@ class world {
   std::vector<late_store> static_values_;  ///< as they were before this run
   std::int64_t clock_ = 0;
   std::uint64_t runs_ = 0;
-  std::uint64_t steps_ = 0;  ///< of this run
+  std::optional<std::uint64_t> seed_;  ///< of a random run
+  std::uint64_t steps_ = 0;            ///< of this run
   unsigned rounds_of_spinning_ = 0;
   baton over_;
 };

@@ -86,6 +86,28 @@ void gather_failure_against_cancel() {
   wait_out(t);
 }
 
+/// One of two tasks fails: the gather is over, and leaves the other one, which may end just then.
+void gather_failure_against_an_end() {
+  runtime rt({.workers = 2});
+  event open;
+  const auto waits = [](event& open) -> coro<int> {
+    co_await open.wait();
+    co_return 1;
+  };
+  const task<int> ends = rt.spawn(waits, std::ref(open)), broken = rt.spawn(fails);
+  bool failed = false;
+  const task<> t = rt.spawn([&]() -> coro<> {
+    try {
+      co_await gather(ends, broken);
+    } catch (int) {
+      failed = true;
+    }
+  });
+  together({[&] { open.set(); }});
+  t.get();
+  check(failed && ends.get() == 1, "the failure, and the other one goes on");
+}
+
 /// Asked to stop when all have ended, it gives their values.
 void gather_ended_against_cancel() {
   runtime rt({.workers = 2});
@@ -212,16 +234,6 @@ void race_staggered() {
   check(rt.run([&options]() -> coro<int> { co_return co_await first_success(options, value(1), value(1)); }) == 1, "a winner");
 }
 
-void wait_for_against_end() {
-  runtime rt({.workers = 1});
-  rt.run([]() -> coro<> {
-    try {
-      co_await wait_for([]() -> coro<> { co_await sleep_for(1ms); }(), 1ms);
-    } catch (const timeout_error&) {
-    }
-  });
-}
-
 void on_done_against_end() {
   int calls = 0;
   bool removed = false;
@@ -237,69 +249,6 @@ void on_done_against_end() {
   check(calls + (removed ? 1 : 0) == 1, "called, or removed");
 }
 
-/// A blocking thread that is about to leave, a call that needs one, and shutdown.
-void blocking_against_shutdown() {
-  runtime rt({.workers = 1, .max_blocking_threads = 1, .blocking_keep_alive = 1ms});
-  int ran = 0;
-  const task<> one = rt.spawn_blocking([&] { ++ran; });
-  together({[&] {
-              try {
-                rt.spawn_blocking([&] { ++ran; });
-              } catch (const runtime_closed&) {
-              }
-            },
-            [&] { rt.shutdown(); }});
-  wait_out(one);
-  check(ran <= 2, "each once");
-}
-
-void blocking_cancelled_in_the_queue() {
-  runtime rt({.workers = 1, .max_blocking_threads = 1});
-  const task<> one = rt.spawn_blocking([] {});
-  const task<> two = rt.spawn_blocking([] {});
-  together({[&] { two.cancel(); }});
-  one.get();
-  wait_out(two);
-}
-
-/// Two calls wait for a third: the pool grows for it.
-void blocking_grows_for_a_call_that_is_waited_for() {
-  runtime rt({.workers = 1, .max_blocking_threads = 3, .blocking_keep_alive = 1ms});
-  std::array<sheaf::detail::sync::parker, 2> words;
-  const task<> one = rt.spawn_blocking([&words] { words[0].wait(); });
-  const task<> two = rt.spawn_blocking([&words] { words[1].wait(); });
-  const task<> signals = rt.spawn_blocking([&words] {
-    for (sheaf::detail::sync::parker& each : words) each.signal();
-  });
-  one.get();
-  two.get();
-  signals.get();
-}
-
-/// A thread is about to leave for want of calls when one comes.
-void blocking_keeps_alive_against_a_call() {
-  runtime rt({.workers = 1, .max_blocking_threads = 1, .blocking_keep_alive = 1ms});
-  rt.spawn_blocking([] {}).get();
-  rt.spawn_blocking([] {}).get();
-}
-
-/// A call that is asked to stop while it is started does not wait for a thread.
-void blocking_cancelled_at_its_start() {
-  runtime rt({.workers = 1, .max_blocking_threads = 1});
-  sheaf::detail::sync::parker word;
-  const task<> busy = rt.spawn_blocking([&word] { word.wait(); });
-  task<> late;
-  bool asked = false;
-  together({[&] { late = rt.spawn_blocking([] {}); },
-            [&] {
-              for (const any_task& each : rt.tasks()) asked = (each != any_task(busy) && each.cancel()) || asked;
-            }});
-  if (asked) wait_out(late);
-  word.signal();
-  wait_out(busy);
-  wait_out(late);
-}
-
 const std::array k_scenarios{
     scenario{"completion_queue.against_consumer", completions_against_consumers, {.preemptions = 1, .random_runs = 3000}},
     scenario{"completion_queue.after_a_cancelled_wait",
@@ -308,6 +257,7 @@ const std::array k_scenarios{
     scenario{"completion_queue.destroyed", stream_destroyed_against_completions, {.preemptions = 1, .random_runs = 3000}},
     scenario{"wait.first_against_timeout", wait_first_against_timeout, {.preemptions = 2, .random_runs = 2000}},
     scenario{"gather.failure_against_cancel", gather_failure_against_cancel, {.preemptions = 1, .random_runs = 3000}},
+    scenario{"gather.failure_against_an_end", gather_failure_against_an_end, {.preemptions = 1, .random_runs = 3000}},
     scenario{"gather.ended_against_cancel", gather_ended_against_cancel, {.preemptions = 1, .random_runs = 3000}},
     scenario{"completion_queue.poll_against_consumer", poll_against_consumer, {.preemptions = 1, .random_runs = 3000}},
     scenario{"task_group.add_against_abort", group_add_against_abort, {.preemptions = 1, .random_runs = 3000}},
@@ -315,14 +265,7 @@ const std::array k_scenarios{
     scenario{"as_completed.limit_against_the_last", limit_against_the_last_item, {.preemptions = 1, .random_runs = 3000}},
     scenario{"race.of_two", race_of_two, {.preemptions = 1, .random_runs = 3000}},
     scenario{"race.staggered", race_staggered, {.preemptions = 2, .early_time = true, .random_runs = 3000}},
-    scenario{"wait_for.against_end", wait_for_against_end, {.preemptions = 2, .random_runs = 2000}},
     scenario{"on_done.against_end", on_done_against_end, {.preemptions = 2, .random_runs = 2000}},
-    scenario{"blocking.against_shutdown", blocking_against_shutdown, {.preemptions = 1, .random_runs = 2000}},
-    scenario{"blocking.grows", blocking_grows_for_a_call_that_is_waited_for, {.preemptions = 1, .random_runs = 2000}},
-    scenario{
-        "blocking.keeps_alive", blocking_keeps_alive_against_a_call, {.preemptions = 2, .early_time = true, .random_runs = 2000}},
-    scenario{"blocking.cancelled_at_its_start", blocking_cancelled_at_its_start, {.preemptions = 2, .random_runs = 2000}},
-    scenario{"blocking.cancelled_in_the_queue", blocking_cancelled_in_the_queue, {.preemptions = 2, .random_runs = 2000}},
 };
 
 }  // namespace

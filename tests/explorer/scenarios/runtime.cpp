@@ -1,9 +1,15 @@
 /// A whole runtime: its workers, timer thread and blocking threads are explored threads too.
+#if __has_feature(address_sanitizer)
+#include <sanitizer/lsan_interface.h>
+#endif
+
 #include <array>
+#include <chrono>
 #include <functional>
 #include <optional>
 #include <utility>
 
+#include <sheaf/inline_executor.hpp>
 #include <sheaf/sheaf.hpp>
 
 #include "explorer/scenarios/scenarios.hpp"
@@ -87,12 +93,182 @@ void shutdown_against_abandon() {
   check(!(ran && refused), "a refused call does not run");
 }
 
+void shutdown_against_sleep() {
+  runtime rt({.workers = 1});
+  const task<> t = rt.spawn([]() -> coro<> { co_await sleep_for(1ms); });
+  together({[&] { rt.shutdown(); }});
+  check(t.done(), "ended by time or by shutdown");
+}
+
+/// Both return when all has ended.
+void two_shutdowns() {
+  runtime rt({.workers = 1});
+  event never;
+  const auto waits = [](event& never) -> coro<> { co_await never.wait(); };
+  const task<> t = rt.spawn(waits, std::ref(never));
+  const auto ends = [&] {
+    rt.shutdown();
+    check(t.cancelled(), "asked to stop");
+  };
+  together({ends, ends});
+}
+
+/// A limit that passes while the last task ends: nothing has been stopped, and the second try is whole.
+void shutdown_twice_against_the_last_end() {
+  event never;
+  runtime rt({.workers = 1});
+  sheaf::detail::sync::parker begun;
+  const task<> t = rt.spawn([&]() -> coro<> {
+    begun.signal();
+    try {
+      co_await never.wait();
+    } catch (const cancelled&) {
+    }
+    co_await sleep_for(1ms);  // asked once more, it ends here
+  });
+  begun.wait();
+  const bool in_time = rt.shutdown_for(1ms);
+  check(!in_time || (t.done() && !t.cancelled()), "its cleanup was waited for");
+  rt.shutdown();
+  check(t.done(), "waited for");
+}
+
+void shutdown_against_cancel() {
+  runtime rt({.workers = 1});
+  event never;
+  int requests = 0;
+  const auto waits = [](event& never, int& requests) -> coro<> {
+    const auto held = this_task::token().on_cancel([&requests] { ++requests; });
+    co_await never.wait();
+  };
+  const task<> t = rt.spawn(waits, std::ref(never), std::ref(requests));
+  together({[&] { t.cancel(); }, [&] { rt.shutdown(); }});
+  check(t.cancelled() && requests <= 1, "asked, and told once");
+}
+
+/// A group is asked to stop by shutdown while it starts children and one of them fails.
+void shutdown_against_a_group() {
+  int alive = 0;
+  {
+    runtime rt({.workers = 1});
+    const auto child = [](int& alive, bool fails) -> coro<> {
+      ++alive;
+      try {
+        if (fails) throw 7;
+        co_await sleep_for(1h);
+      } catch (...) {
+        --alive;
+        throw;
+      }
+    };
+    const auto body = [&](task_group& group) -> coro<> {
+      group.spawn(child, std::ref(alive), false);
+      co_await this_task::yield();
+      group.spawn(child, std::ref(alive), true);
+    };
+    const task<> t = rt.spawn([&]() -> coro<> { co_await with_task_group(body); });
+    together({[&] { rt.shutdown(); }});
+    try {
+      t.get();
+    } catch (const exception_group&) {
+    } catch (const task_cancelled&) {
+    }
+  }
+  check(alive == 0, "no child outlives it");
+}
+
+/// What the thread allocates meanwhile is no leak.
+class keeps_for_ever {
+#if __has_feature(address_sanitizer)
+ public:
+  keeps_for_ever() { __lsan_disable(); }
+  keeps_for_ever(const keeps_for_ever&) = delete;
+  keeps_for_ever& operator=(const keeps_for_ever&) = delete;
+  ~keeps_for_ever() { __lsan_enable(); }
+#endif
+};
+
+/// A call returns just as shutdown's limit passes: it is waited for, or left behind, and then uses nothing that has gone.
+void left_behind(manual_clock* clock) {
+  std::optional<runtime> rt;
+  {
+    [[maybe_unused]] const keeps_for_ever core;  // one that has left something behind
+    rt.emplace(runtime_options{.workers = 1, .clock = clock, .max_blocking_threads = 1, .shutdown_limit = 1ms});
+  }
+  sheaf::detail::sync::parker word;
+  const task<> call = rt->spawn_blocking([&word] { word.wait(); });
+  together({[&] { word.signal(); }, [&] { rt.reset(); }});
+  while (!call.done()) pause();
+}
+void call_returns_at_the_limit() { left_behind(nullptr); }
+void call_returns_at_the_limit_on_manual_time() {
+  manual_clock clock;
+  left_behind(&clock);
+  clock.advance(1s);
+  check(clock.now() == 1s, "time does not wait for what was left behind");
+}
+
+/// The host waits, and runs what comes in.
+void host_waits_against_a_wake() {
+  inline_executor host;
+  runtime rt({.executor = &host});
+  event asked;
+  const auto waits = [](event& asked) -> coro<int> {
+    co_await asked.wait();
+    co_return 7;
+  };
+  beside([&asked] { asked.set(); }, [&] { check(rt.run(waits(asked)) == 7, "the value"); });
+}
+
+/// The host's runtime ends while another thread spawns, and waits for what it has spawned. It passed the look whether shutdown has begun,
+/// listed its task when shutdown had seen none, and waited for it as a visitor, for whose leave the host waited without running the task.
+void host_ends_against_spawn() {
+  int ran = 0;
+  bool refused = false;
+  {
+    inline_executor host;
+    std::optional<runtime> rt(std::in_place, runtime_options{.executor = &host});
+    sheaf::detail::sync::parker begun;
+    beside(
+        [&] {
+          try {
+            wait_out(rt->spawn([&ran] { ++ran; }));
+          } catch (const runtime_closed&) {
+            refused = true;
+          }
+          begun.signal();
+        },
+        [&] {
+          rt->shutdown();
+          begun.wait();
+          rt.reset();
+        });
+  }
+  check(ran == 0 || !refused, "run, cancelled or refused");
+}
+
 const std::array k_scenarios{
     scenario{"runtime.spawn_and_get", spawn_and_get, {.preemptions = 1, .random_runs = 1000}},
     scenario{"runtime.shutdown_against_spawn", shutdown_against_spawn, {.preemptions = 1, .random_runs = 1000}},
     scenario{"runtime.shutdown_against_on_done", shutdown_against_on_done, {.preemptions = 1, .random_runs = 1000}},
     scenario{"runtime.end_against_report", end_against_report, {.preemptions = 1, .random_runs = 1000}},
     scenario{"runtime.shutdown_against_abandon", shutdown_against_abandon, {.preemptions = 1, .random_runs = 1000}},
+    scenario{
+        "runtime.shutdown_against_sleep", shutdown_against_sleep, {.preemptions = 1, .early_time = true, .random_runs = 1000}},
+    scenario{"runtime.shutdown_against_cancel", shutdown_against_cancel, {.preemptions = 1, .random_runs = 1000}},
+    scenario{"runtime.shutdown_against_a_group", shutdown_against_a_group, {.preemptions = 1, .random_runs = 1000}},
+    scenario{"runtime.two_shutdowns", two_shutdowns, {.preemptions = 1, .random_runs = 1000}},
+    scenario{"runtime.shutdown_twice_against_the_last_end",
+             shutdown_twice_against_the_last_end,
+             {.preemptions = 2, .early_time = true, .random_runs = 1000}},
+    scenario{"runtime.call_returns_at_the_limit",
+             call_returns_at_the_limit,
+             {.preemptions = 2, .early_time = true, .random_runs = 1000}},
+    scenario{"runtime.call_returns_at_the_limit_on_manual_time",
+             call_returns_at_the_limit_on_manual_time,
+             {.preemptions = 2, .early_time = true, .random_runs = 1000}},
+    scenario{"runtime.host_waits_against_a_wake", host_waits_against_a_wake, {.preemptions = 2, .random_runs = 1000}},
+    scenario{"runtime.host_ends_against_spawn", host_ends_against_spawn, {.preemptions = 2, .random_runs = 1000}},
 };
 
 }  // namespace

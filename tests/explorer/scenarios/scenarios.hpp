@@ -24,8 +24,11 @@ struct scenario {
 std::span<const scenario> queue_scenarios();
 std::span<const scenario> parking_scenarios();
 std::span<const scenario> task_scenarios();
+std::span<const scenario> live_task_scenarios();
 std::span<const scenario> cancel_scenarios();
+std::span<const scenario> time_scenarios();
 std::span<const scenario> combinator_scenarios();
+std::span<const scenario> blocking_scenarios();
 std::span<const scenario> runtime_scenarios();
 
 /// Until the task has ended, whatever it makes of that.
@@ -47,6 +50,14 @@ inline void together(std::initializer_list<std::function<void()>> parts) {
         const_cast<std::function<void()>*>(&part));
   }
   for (thread& each : threads) each.join();
+}
+
+/// Runs `there` on an explored thread meanwhile.
+template <class Here>
+void beside(std::function<void()> there, Here here) {
+  sheaf::detail::sync::thread other("", [](void* what) noexcept { (*static_cast<std::function<void()>*>(what))(); }, &there);
+  here();
+  other.join();
 }
 
 }  // namespace explorer

@@ -152,6 +152,26 @@ void children_of_when_all() {
   }
 }
 
+/// Both children fail, and the parent is asked to stop: one failure comes out, and each child is asked once at most.
+void failing_children_of_when_all() {
+  runtime rt({.workers = 2});
+  int failed = 0;
+  const auto fails = []() -> coro<> {
+    co_await this_task::yield();
+    throw 7;
+  };
+  const task<> t = rt.spawn([&]() -> coro<> {
+    try {
+      co_await when_all(fails(), fails());
+    } catch (int) {
+      ++failed;
+    }
+  });
+  together({[&] { t.cancel(); }});
+  wait_out(t);
+  check(t.cancelled() || failed == 1, "cancelled, or the failure");
+}
+
 /// A forked child that was posted by a request goes on without its entry, and ends: its parent frees the block that whoever popped the entry
 /// has just looked at.
 void stale_entry_of_a_forked_child() {
@@ -184,6 +204,7 @@ const std::array k_scenarios{
     scenario{"task.listed_against_spawn_and_end", tasks_against_spawn_and_end, {.preemptions = 1, .random_runs = 2000}},
     scenario{"task.stale_entry_of_a_forked_child", stale_entry_of_a_forked_child, {.preemptions = 4}},
     scenario{"task.children_of_when_all", children_of_when_all, {.preemptions = 1, .random_runs = 3000}},
+    scenario{"task.failing_children_of_when_all", failing_children_of_when_all, {.preemptions = 1, .random_runs = 3000}},
 };
 
 }  // namespace

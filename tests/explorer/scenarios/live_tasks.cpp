@@ -1,0 +1,116 @@
+/// The list of live tasks alone, where a task's way is plain stores and the walker pays for their order (live_tasks.hpp).
+#include <array>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include <sheaf/detail/context.hpp>
+#include <sheaf/detail/task_core.hpp>
+
+#include "explorer/scenarios/scenarios.hpp"
+#include "live_tasks.hpp"
+
+namespace explorer {
+
+namespace {
+
+using namespace sheaf::detail;
+
+/// A task that is running, without work: what the list and its walkers touch, freed by its last claim.
+class bare_task : public task_core {
+ public:
+  static bare_task& make(int& alive) {
+    auto* const made = new bare_task(alive);
+    check(made->state.begin_run() == task_state::begin::resume, "it runs");
+    static_cast<void>(made->state.drop_handle());
+    check(&made->outcome_ == &made->header(), "where the outcome is looked for");
+    return *made;
+  }
+  void end() noexcept {
+    outcome_.emplace();
+    if (state.finish_unwatched() == task_state::finish::free) free(*this);
+  }
+
+ private:
+  explicit bare_task(int& alive) : task_core(task_state::initial_posted, &never, k_ops), alive_(&alive) { ++alive; }
+  ~bare_task() { --*alive_; }
+  static void never(work_item&) noexcept {}
+  static void free(task_core& core) noexcept { delete static_cast<bare_task*>(&core); }
+  static constexpr task_ops k_ops{nullptr, nullptr, &free};
+
+  result_slot<void> outcome_;
+  int* alive_;
+};
+
+live_tasks::linked link(live_tasks& live, task_core& task) { return live.link(task, false, context(), nullptr); }
+bool unlink(live_tasks& live, task_core& task) { return live.unlink(task, context(), nullptr); }
+std::size_t look(const live_tasks& live) {
+  const std::vector<task_core*> found = live.snapshot();
+  for (task_core* const each : found) drop_reference(*each);
+  return found.size();
+}
+
+/// L2: whoever is found lives as long as the walk, and then by the reference.
+void end_against_walk() {
+  int alive = 0;
+  live_tasks live(0);
+  bare_task& task = bare_task::make(alive);
+  check(link(live, task) == live_tasks::linked::yes, "linked");
+  together({[&] {
+              check(!unlink(live, task), "not closed");
+              task.end();
+            },
+            [&] { look(live); }});
+  check(alive == 0 && live.size() == 0, "freed once");
+}
+
+/// L3: refused, or found by every walk after the closing, or told of it.
+void start_against_close() {
+  int alive = 0;
+  live_tasks live(0);
+  bare_task& task = bare_task::make(alive);
+  auto linked = live_tasks::linked::refused;
+  std::size_t counted = 0, found = 0;
+  together({[&] { linked = link(live, task); },
+            [&] {
+              live.close();
+              counted = live.size();
+              found = look(live);
+            }});
+  check(linked != live_tasks::linked::yes || (counted == 1 && found == 1), "seen by who closes");
+  if (linked != live_tasks::linked::refused) check(unlink(live, task), "the last one");
+  task.end();
+}
+
+/// L4: one of those that end, or who closes, sees that nobody is left.
+void last_end_against_close() {
+  int alive = 0, told = 0;
+  live_tasks live(0);
+  bare_task& one = bare_task::make(alive);
+  bare_task& other = bare_task::make(alive);
+  static_cast<void>(link(live, one));
+  static_cast<void>(link(live, other));
+  const auto ends = [&](bare_task& task) {
+    if (unlink(live, task)) ++told;
+    task.end();
+  };
+  together({[&] { ends(one); }, [&] { ends(other); },
+            [&] {
+              live.close();
+              if (live.size() == 0) ++told;
+            }});
+  check(told != 0, "somebody is told");
+  check(alive == 0, "freed once");
+}
+
+const std::array k_scenarios{
+    scenario{"live_tasks.end_against_walk", end_against_walk, {.preemptions = 2, .late_stores = true}},
+    scenario{"live_tasks.start_against_close", start_against_close, {.preemptions = 3, .late_stores = true}},
+    scenario{"live_tasks.last_end_against_close", last_end_against_close, {.preemptions = 3, .late_stores = true}},
+};
+
+}  // namespace
+
+std::span<const scenario> live_task_scenarios() { return k_scenarios; }
+
+}  // namespace explorer
