@@ -102,13 +102,14 @@ gather_core::verdict gather_core::decide() noexcept {
 }
 
 void gather_core::cancel_children() noexcept {
-  if (std::exchange(passed_on_, true)) return;
+  const unsigned asked = self_->state.requests();
+  if (std::exchange(passed_on_, asked) == asked) return;
   for (std::size_t i = 0; i < size_; ++i) pass_cancel_on(*self_, child(i));
 }
 
 cancel_answer gather_core::on_cancel(task_core&) noexcept {
   if (all_done()) return cancel_answer::stay;  // nothing is left to cancel: the values win
-  passed_on_ = false;                          // each request goes on to the children
+  passed_on_ = 0;                              // each request goes on to the children
   cancel_children();
   return cancel_answer::stay;
 }

@@ -98,7 +98,7 @@ class gather_core final : public awaiter_base {
   std::size_t left_ = 0;  ///< under running: how many of the first children have been left
   const bool collect_failures_;
   bool watching_ = false;   ///< constant once live: start() was called
-  bool passed_on_ = false;  ///< under running: the children have been asked to stop
+  unsigned passed_on_ = 0;  ///< under running: how many requests there were when the children were asked to stop
   sync::atomic<task_core*> first_failure_{nullptr};
   sync::atomic<std::uint32_t> word_;
 };
