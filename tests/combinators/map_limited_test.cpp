@@ -6,9 +6,14 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <concepts>
+#include <cstddef>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <numeric>
+#include <ranges>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <variant>
@@ -121,6 +126,71 @@ TEST_P(MapLimitedOnEvery, TheSourceIsReadAsRoomComesFree) {
     open.open();
     EXPECT_EQ(co_await mapped, numbers(100));
     EXPECT_EQ(read.load(), 100);
+  });
+}
+
+/// Numbers that can be read once; counts how many have been. As with std::views::istream, begin() reads the first one, `++` the next.
+class single_pass {
+ public:
+  single_pass(int count, std::atomic<int>& read) : count_(count), read_(&read) {}
+  class iterator {
+   public:
+    using iterator_concept = std::input_iterator_tag;
+    using value_type = int;
+    using difference_type = std::ptrdiff_t;
+    explicit iterator(const single_pass& of) : of_(&of), element_(of.read_->fetch_add(1)) {}
+    iterator(iterator&&) noexcept = default;
+    iterator& operator=(iterator&&) noexcept = default;
+    int operator*() const { return element_; }
+    iterator& operator++() {
+      element_ = of_->read_->fetch_add(1);
+      return *this;
+    }
+    void operator++(int) { ++*this; }
+    bool operator==(std::default_sentinel_t) const { return element_ == of_->count_; }
+
+   private:
+    const single_pass* of_;
+    int element_;
+  };
+  [[nodiscard]] iterator begin() const { return iterator(*this); }
+  [[nodiscard]] std::default_sentinel_t end() const { return {}; }
+
+ private:
+  int count_;
+  std::atomic<int>* read_;
+};
+static_assert(std::input_iterator<single_pass::iterator> && !std::copyable<single_pass::iterator>);
+
+TEST_P(MapLimitedOnEvery, ASinglePassRangeIsReadAsRoomComesFree) {
+  run([]() -> coro<> {
+    constexpr int k_limit = 4, k_all = 20;
+    std::atomic<int> read{0}, begun{0};
+    const std::vector<gate> ends(k_all);
+    const auto waits = [&begun, &ends](int element) -> coro<int> {
+      begun.fetch_add(1);
+      co_await ends.at(static_cast<std::size_t>(element));
+      co_return element;
+    };
+    const task<std::vector<int>> mapped = map_limited(k_limit, single_pass(k_all, read), waits);
+    for (int ended = 0; ended + k_limit <= k_all; ++ended) {
+      const auto full = [&] { return begun.load() == ended + k_limit; };
+      co_await test::until(full);
+      co_await until_parked(mapped);
+      EXPECT_EQ(read.load(), ended + k_limit);
+      ends.at(static_cast<std::size_t>(ended)).open();
+    }
+    for (const gate& each : ends) each.open();
+    EXPECT_EQ(co_await mapped, numbers(k_all));
+  });
+}
+
+TEST_P(MapLimitedOnEvery, AStreamOfTheStandardLibrary) {
+  run([]() -> coro<> {
+    std::istringstream text("1 2 3 4 5");
+    const auto twice = [](int element) { return 2 * element; };
+    const std::vector<int> doubled = co_await map_limited(2, std::ranges::istream_view<int>(text), twice);
+    EXPECT_EQ(doubled, (std::vector<int>{2, 4, 6, 8, 10}));
   });
 }
 

@@ -129,9 +129,10 @@ coro<> feed(limited_tasks<R>& tasks, Source& source, F& function) {
   } else {
     auto each = std::begin(source);
     const auto end = std::end(source);
-    for (; each != end; ++each) {
-      co_await tasks.make_room();
+    for (bool more = each != end; more; more = each != end) {
       tasks.add(spawn(function, static_cast<source_element_t<Source>>(*each)));
+      co_await tasks.make_room();  // first: of some ranges the next element is read by the increment
+      ++each;
     }
   }
   co_await tasks.finish();
@@ -169,7 +170,7 @@ coro<std::vector<element_t<R>>> run_map_limited(std::size_t limit, Source source
 /// @par Cancellation  cancelling the map (also by cancelling the task that awaits its only handle) cancels every call under way; it ends
 ///                    cancelled after the last of them
 /// @throws std::invalid_argument for a limit of zero; no_runtime, runtime_closed from the call; the first failure from the await
-/// @par Cost          a task for the map; per element a task and a registration
+/// @par Cost          a task for the map; per element a task, kept with its result to the end, and a registration
 template <class Source, class F>
   requires detail::mappable<std::decay_t<Source>, std::decay_t<F>>
 [[nodiscard]] auto map_limited(std::size_t limit, Source&& source, F&& function) {
