@@ -1,4 +1,4 @@
-// expect: no matching function for call to
+// expect: sheaf: gather takes tasks, coros (as rvalues: std::move(c)) and callables, or one range of them
 // GATHER-24
 #include <sheaf/gather.hpp>
 

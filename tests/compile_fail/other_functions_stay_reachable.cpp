@@ -18,6 +18,11 @@ template <class Kind>
 mine spawn(const Kind& kind, const char* name, int number);
 mine as_completed(const monster& kind);
 mine spawn_blocking(const monster& kind);
+mine gather(const monster& kind, double how_many);
+mine when_all(const monster& kind);
+mine race(const monster& one, const monster& other);
+mine first_success(const monster& kind);
+mine with_task_group(const monster& kind);
 template <class Range>
 mine wait(const Range& range, int times);
 namespace elsewhere {
@@ -33,6 +38,11 @@ static_assert(std::is_same_v<decltype(spawn("orc")), mine>);
 static_assert(std::is_same_v<decltype(spawn(orc, "Bolg", 1)), mine>);
 static_assert(std::is_same_v<decltype(as_completed(orc)), mine>);
 static_assert(std::is_same_v<decltype(spawn_blocking(orc)), mine>);
+static_assert(std::is_same_v<decltype(gather(orc, 2)), mine>);
+static_assert(std::is_same_v<decltype(when_all(orc)), mine>);
+static_assert(std::is_same_v<decltype(race(orc, orc)), mine>);
+static_assert(std::is_same_v<decltype(first_success(orc)), mine>);
+static_assert(std::is_same_v<decltype(with_task_group(orc)), mine>);
 static_assert(std::is_same_v<decltype(wait(&status)), pid_t>);
 static_assert(std::is_same_v<decltype(wait(nullptr)), pid_t>);
 static_assert(std::is_same_v<decltype(wait(NULL)), pid_t>);

@@ -12,6 +12,7 @@
 #include <sheaf/detail/children.hpp>
 #include <sheaf/detail/gather_core.hpp>
 #include <sheaf/detail/gettable.hpp>
+#include <sheaf/detail/refusal.hpp>
 #include <sheaf/outcome.hpp>
 
 namespace sheaf {
@@ -162,6 +163,13 @@ template <class Range>
   requires(detail::child_range<Range> && !detail::child_argument<Range>)
 [[nodiscard]] auto gather(return_exceptions_t, Range&& children) {
   return detail::gather_range<detail::collect_outcomes<detail::range_child_t<Range>>>(true, std::forward<Range>(children));
+}
+template <class Never = void>
+auto gather(detail::anything, detail::anything = {}, detail::anything = {}, detail::anything = {}, detail::anything = {},
+            detail::anything = {}, detail::anything = {}, detail::anything = {}) {
+  static_assert(
+      detail::always_false<Never>,
+      "sheaf: gather takes tasks, coros (as rvalues: std::move(c)) and callables, or one range of them (of coros: moved in)");
 }
 
 }  // namespace sheaf

@@ -142,6 +142,13 @@ template <class Range>
 [[nodiscard]] auto race(Range&& candidates) {
   return detail::start_contest_of(detail::k_race, std::forward<Range>(candidates));
 }
+template <class Never = void>
+auto race(detail::anything, detail::anything = {}, detail::anything = {}, detail::anything = {}, detail::anything = {},
+          detail::anything = {}, detail::anything = {}, detail::anything = {}) {
+  static_assert(
+      detail::always_false<Never>,
+      "sheaf: race takes tasks, coros (as rvalues: std::move(c)) and callables, or one range of them (of coros: moved in)");
+}
 
 /// `co_await first_success(f(), g())`: the value of the first to succeed, as with race. With `stagger` the candidates start in order, the
 /// next one whenever one has failed or the time has passed; those that were not started when one succeeds never run.
@@ -168,6 +175,13 @@ template <class Range>
   requires(detail::child_range<Range> && !detail::child_argument<Range>)
 [[nodiscard]] auto first_success(Range&& candidates) {
   return first_success(first_success_options{}, std::forward<Range>(candidates));
+}
+template <class Never = void>
+auto first_success(detail::anything, detail::anything = {}, detail::anything = {}, detail::anything = {}, detail::anything = {},
+                   detail::anything = {}, detail::anything = {}, detail::anything = {}) {
+  static_assert(detail::always_false<Never>,
+                "sheaf: first_success takes tasks, coros (as rvalues: std::move(c)) and callables, or one range of them (of "
+                "coros: moved in)");
 }
 
 }  // namespace sheaf

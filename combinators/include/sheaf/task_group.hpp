@@ -12,6 +12,7 @@
 #include <sheaf/detail/cancel_scope.hpp>
 #include <sheaf/detail/gcc12.hpp>
 #include <sheaf/detail/group_core.hpp>
+#include <sheaf/detail/refusal.hpp>
 #include <sheaf/errors.hpp>
 #include <sheaf/exception_group.hpp>
 #include <sheaf/spawn.hpp>
@@ -141,6 +142,10 @@ template <class Body>
   detail::refuse_temporaries_of_gcc12<Body>();
   return detail::run_group<typename detail::group_body_result<std::decay_t<Body>>::type>(
       std::decay_t<Body>(std::forward<Body>(body)));
+}
+template <class Never = void>
+auto with_task_group(detail::anything) {
+  static_assert(detail::always_false<Never>, "sheaf: with_task_group takes a coroutine function body(task_group&)");
 }
 
 }  // namespace sheaf

@@ -15,6 +15,7 @@
 #include <sheaf/detail/core_list.hpp>
 #include <sheaf/detail/fork_join.hpp>
 #include <sheaf/detail/gettable.hpp>
+#include <sheaf/detail/refusal.hpp>
 
 namespace sheaf {
 
@@ -191,6 +192,13 @@ template <class Range>
     for (auto&& each : children) taken.push_back(std::move(each));
   }
   return detail::when_all_range_operation<typename child::value_type>(std::move(taken));
+}
+template <class Never = void>
+auto when_all(detail::anything, detail::anything = {}, detail::anything = {}, detail::anything = {}, detail::anything = {},
+              detail::anything = {}, detail::anything = {}, detail::anything = {}) {
+  static_assert(
+      detail::always_false<Never>,
+      "sheaf: when_all takes coros (as rvalues: std::move(c)), or one range of them; for tasks and callables use gather");
 }
 
 }  // namespace sheaf
