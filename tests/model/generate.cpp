@@ -1,6 +1,8 @@
 #include "generate.hpp"
 
+#include <algorithm>
 #include <functional>
+#include <iterator>
 #include <random>
 #include <utility>
 
@@ -41,7 +43,9 @@ class generator {
       case 2:
         return steps.push_back(sleep());
       case 3:
-        return steps.push_back(at_slot(make(kind::cancel)));
+        steps.push_back(at_slot(make(kind::cancel)));
+        steps.back().after = steps.back().time / 3 + 1;
+        return;
       case 4:
       case 5: {
         if (inside) return steps.push_back(sleep());
@@ -110,6 +114,96 @@ class generator {
   int next_id_ = 0;
 };
 
+class tie_generator {
+ public:
+  explicit tie_generator(std::uint64_t seed) : random_(seed) {}
+
+  node program() {
+    node made = make(kind::sequence);
+    for (int i = pick(0, 2); i > 0; --i)
+      made.children.push_back(pick(0, 3) == 0 ? spawn_gather(2) : at_slot(around(kind::spawn, 2)));
+    add_steps(made.children, 3, pick(1, 2));
+    return made;
+  }
+
+ private:
+  int pick(int from, int to) { return static_cast<int>(random_() % static_cast<std::uint64_t>(to - from + 1)) + from; }
+  node make(kind what) {
+    --left_;
+    return {.what = what, .id = next_id_++};
+  }
+  node timed(node made) {
+    made.time = pick(0, 3);
+    return made;
+  }
+  node at_slot(node made) {
+    made.time = std::max(-1, pick(-3, 3));
+    made.slot = pick(0, 1);
+    return made;
+  }
+  node around(kind what, int depth) {
+    node made = make(what);
+    made.children.push_back(body(depth - 1));
+    return made;
+  }
+  node body(int depth) {
+    node made = make(kind::sequence);
+    made.time = std::max(0, pick(-2, 3));
+    add_steps(made.children, depth, pick(1, 2));
+    return made;
+  }
+
+  node spawn_gather(int depth) {
+    node made = at_slot(make(kind::spawn_gather));
+    for (int i = pick(1, 3); i > 0; --i) made.children.push_back(body(depth - 1));
+    return made;
+  }
+
+  void add_steps(std::vector<node>& steps, int depth, int count) {
+    for (; count > 0; --count) add_step(steps, depth);
+    if (pick(0, 3) == 0) steps.push_back(make(kind::fail));
+  }
+
+  void add_step(std::vector<node>& steps, int depth) {
+    constexpr kind k_around[] = {kind::attempt,  kind::swallow,  kind::timeout, kind::timeout,
+                                 kind::wait_for, kind::wait_for, kind::shield,  kind::spawn};
+    const bool leaf = depth <= 0 || left_ <= 0;
+    const int choice = pick(0, leaf ? 6 : 16);
+    if (choice < 2) return steps.push_back(timed(make(kind::sleep)));
+    if (choice < 4) {
+      steps.push_back(at_slot(make(kind::cancel)));
+      steps.back().after = std::max(0, pick(-2, 2));
+      return;
+    }
+    if (choice < 5) return steps.push_back(at_slot(make(kind::join)));
+    if (choice < 7) {  // what goes on after it has been stopped or has failed, and then suspends again
+      steps.push_back(make(pick(0, 2) == 0 ? kind::attempt : kind::swallow));
+      steps.back().children.push_back(leaf || pick(0, 1) == 0 ? timed(make(kind::sleep)) : combinator(depth));
+      return steps.push_back(timed(make(kind::sleep)));
+    }
+    if (choice < 8) return steps.push_back(spawn_gather(depth));
+    if (choice < 12) {
+      const kind what = k_around[pick(0, static_cast<int>(std::size(k_around)) - 1)];
+      return steps.push_back(what == kind::spawn ? at_slot(around(what, depth)) : timed(around(what, depth)));
+    }
+    steps.push_back(combinator(depth));
+  }
+
+  node combinator(int depth) {
+    constexpr kind k_kinds[] = {kind::gather,         kind::gather_outcomes, kind::when_all,     kind::race,  kind::wait_first,
+                                kind::wait_exception, kind::wait_all,        kind::as_completed, kind::group, kind::group};
+    node made = make(k_kinds[pick(0, static_cast<int>(std::size(k_kinds)) - 1)]);
+    const bool is_wait = made.what == kind::wait_first || made.what == kind::wait_exception || made.what == kind::wait_all;
+    if (is_wait) made.time = pick(-1, 3);
+    for (int i = pick(made.what == kind::group ? 2 : 1, 3); i > 0; --i) made.children.push_back(body(depth - 1));
+    return made;
+  }
+
+  std::mt19937_64 random_;
+  int next_id_ = 0;
+  int left_ = 14;  ///< how many more nodes may be begun, roughly
+};
+
 /// Every program that comes of leaving out, or opening up, one node below `whole`; `rebuild(n)` puts n in place of `whole`.
 void shrink(const node& whole, std::vector<node>& found, const std::function<node(node)>& rebuild) {
   for (std::size_t i = 0; i < whole.children.size(); ++i) {
@@ -135,6 +229,7 @@ void shrink(const node& whole, std::vector<node>& found, const std::function<nod
 }  // namespace
 
 node generate(std::uint64_t seed) { return generator(seed).program(); }
+node generate_ties(std::uint64_t seed) { return tie_generator(seed).program(); }
 
 std::vector<node> smaller(const node& program) {
   std::vector<node> found;

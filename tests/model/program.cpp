@@ -22,6 +22,8 @@ const char* name_of(kind what) {
       return "swallow";
     case kind::spawn:
       return "spawn";
+    case kind::spawn_gather:
+      return "spawn gather";
     case kind::cancel:
       return "cancel";
     case kind::join:
@@ -56,7 +58,10 @@ const char* name_of(kind what) {
 void print(const node& each, std::string& out, int indent) {
   out += fmt::format("{:{}}{} {}", "", indent * 2, each.id, name_of(each.what));
   if (each.time != 0) out += fmt::format(" {} ns", each.time);
-  if (each.what == kind::spawn || each.what == kind::cancel || each.what == kind::join) out += fmt::format(" slot {}", each.slot);
+  const bool uses_slot =
+      each.what == kind::spawn || each.what == kind::spawn_gather || each.what == kind::cancel || each.what == kind::join;
+  if (uses_slot) out += fmt::format(" slot {}", each.slot);
+  if (each.after != 0) out += fmt::format(", then {} ns", each.after);
   out += '\n';
   for (const node& child : each.children) print(child, out, indent + 1);
 }
@@ -67,6 +72,21 @@ std::string text_of(const trace& events, int id) {
 }
 
 }  // namespace
+
+trace trace_of(const history& entries) {
+  trace events;
+  for (const entry& each : entries) {
+    const bool nothing_happened = each.ended.text == "cancelled" && each.ended.time == each.begun;
+    if (!nothing_happened) events[each.id] = each.ended;
+  }
+  return events;
+}
+
+std::string to_string(const history& entries) {
+  std::string out;
+  for (const entry& each : entries) out += fmt::format("{} ns: node {}: {}\n", each.ended.time, each.id, each.ended.text);
+  return out;
+}
 
 std::string to_string(const node& program) {
   std::string out;

@@ -10,6 +10,8 @@
 
 namespace sheaf::model {
 
+class guide;
+
 /// How the simulated tasks are told what the library tells by `cancelled` and its errors.
 struct was_cancelled {};
 struct other_was_cancelled {};
@@ -17,6 +19,9 @@ struct failure : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-[[nodiscard]] trace run_by_the_rules(const node& program);
+/// For a program whose outcomes do not depend on the order at one instant.
+[[nodiscard]] history run_by_the_rules(const node& program);
+/// In the order that the guide gives, and as far as it wants.
+[[nodiscard]] history run_by_the_rules(const node& program, guide& order);
 
 }  // namespace sheaf::model

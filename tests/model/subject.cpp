@@ -61,34 +61,40 @@ class number {
   std::atomic<int>* alive_;
 };
 
+/// One of the two, or neither.
+struct slot {
+  task<number> one{};
+  task<std::vector<number>> many{};
+};
+
 struct world {
   manual_clock clock;
   std::atomic<int> alive{0};
   std::mutex lock;
-  trace events;                             ///< under lock
-  std::array<task<number>, k_slots> slots;  ///< under lock
-  bool over = false;                        ///< under lock
+  history events;                   ///< under lock
+  std::array<slot, k_slots> slots;  ///< under lock
+  bool over = false;                ///< under lock
 
   [[nodiscard]] std::int64_t now() const { return std::chrono::nanoseconds(clock.now()).count(); }
   void note(int id, std::string text, std::int64_t begun) {
-    event ended{std::move(text), now()};
+    entry ended{id, {std::move(text), now()}, begun};
     const std::lock_guard held(lock);
-    if (!over && !nothing_happened(ended, begun)) events[id] = std::move(ended);
+    if (!over) events.push_back(std::move(ended));
   }
   /// Nothing is noted from now on. The slots are dropped while the runtime is there to be told of errors.
   void end() {
-    std::array<task<number>, k_slots> left;
+    std::array<slot, k_slots> left;
     const std::lock_guard held(lock);
     over = true;
     std::swap(left, slots);
   }
-  task<number> in_slot(int slot) {
+  slot in_slot(int place) {
     const std::lock_guard held(lock);
-    return slots[static_cast<std::size_t>(slot)];
+    return slots[static_cast<std::size_t>(place)];
   }
-  void put(int slot, task<number> started) {
+  void put(int place, slot started) {
     const std::lock_guard held(lock);
-    std::swap(slots[static_cast<std::size_t>(slot)], started);
+    std::swap(slots[static_cast<std::size_t>(place)], started);
   }
 };
 
@@ -184,21 +190,30 @@ coro<std::int64_t> evaluate_by_kind(const node& what, world& in) {
       }
       co_return 3;
     case kind::spawn:
-      co_await pause(what.time);
-      in.put(what.slot, spawn(as_task(what.children[0], in)));
+      if (what.time >= 0) co_await pause(what.time);
+      in.put(what.slot, {.one = spawn(as_task(what.children[0], in))});
+      co_return 0;
+    case kind::spawn_gather:
+      if (what.time >= 0) co_await pause(what.time);
+      in.put(what.slot, {.many = gather(children_of(what, in))});
       co_return 0;
     case kind::cancel: {
-      co_await pause(what.time);
-      const task<number> target = in.in_slot(what.slot);
-      const std::int64_t answer = !target ? 5 : target.cancel() ? 6 : 7;
-      co_await pause(pause_after(what));
+      if (what.time >= 0) co_await pause(what.time);
+      const slot target = in.in_slot(what.slot);
+      const bool asked = target.one ? target.one.cancel() : target.many && target.many.cancel();
+      const std::int64_t answer = asked ? 6 : target.one || target.many ? 7 : 5;
+      if (what.after != 0) co_await pause(what.after);
       co_return answer;
     }
     case kind::join: {
-      co_await pause(what.time);
-      const task<number> target = in.in_slot(what.slot);
-      if (!target) co_return 5;
-      const number& value = co_await target;
+      if (what.time >= 0) co_await pause(what.time);
+      const slot target = in.in_slot(what.slot);
+      if (target.many) {
+        const std::vector<number>& values = co_await target.many;
+        co_return sum(values);
+      }
+      if (!target.one) co_return 5;
+      const number& value = co_await target.one;
       co_return value.value();
     }
     case kind::gather: {
@@ -270,7 +285,7 @@ coro<> whole(const node& program, world& in) {
 
 }  // namespace
 
-trace run_on_library(const node& program, std::size_t workers) {
+history run_on_library(const node& program, std::size_t workers) {
   world in;
   runtime_options options{.workers = workers, .clock = &in.clock};
   options.on_unobserved_error = [](std::string_view, const std::exception_ptr&) {};
@@ -283,7 +298,7 @@ trace run_on_library(const node& program, std::size_t workers) {
       in.end();
     }
   }
-  trace events = std::move(in.events);
+  history events = std::move(in.events);
   if (in.alive.load() != 0) throw std::logic_error(std::to_string(in.alive.load()) + " values are left");
   return events;
 }

@@ -11,6 +11,6 @@
 namespace sheaf::model {
 
 /// On a runtime of its own with manual time. @throws std::logic_error when a payload was lost or destroyed twice
-[[nodiscard]] trace run_on_library(const node& program, std::size_t workers);
+[[nodiscard]] history run_on_library(const node& program, std::size_t workers);
 
 }  // namespace sheaf::model
