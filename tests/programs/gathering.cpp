@@ -160,17 +160,24 @@ coro<> cancelled_together(stage& here) {
   here.say("{}", stopped ? "then all are cancelled" : "not cancelled");
 }
 
-// PROGRAM-70
-coro<> one_cancelled_before(stage& here) {
-  const auto answer = [](int value) -> coro<int> {
+// PROGRAM-70. With one worker, as with asyncio's one thread, what main has spawned cannot run before main waits.
+coro<> three_ways(stage& here) {
+  const auto answer = [](stage& here, int value) -> coro<int> {
+    here.say("{} runs", value);
     co_await sheaf::sleep_for(1s);
     co_return value;
   };
-  const task<int> stopped = sheaf::spawn(answer, 1);
-  const task<int> runs = sheaf::spawn(answer, 2);
+  const auto [a, b] = co_await sheaf::gather(answer(here, 1), answer(here, 2));
+  here.say("coroutines: {} and {}", a, b);
+  const task<int> third = sheaf::spawn(answer, std::ref(here), 3);
+  const task<int> fourth = sheaf::spawn(answer, std::ref(here), 4);
+  const auto [c, d] = co_await sheaf::gather(third, fourth);
+  here.say("tasks: {} and {}", c, d);
+  const task<int> stopped = sheaf::spawn(answer, std::ref(here), 5);
+  const task<int> kept = sheaf::spawn(answer, std::ref(here), 6);
   stopped.cancel();
-  const auto [first, second] = co_await sheaf::gather(sheaf::return_exceptions, stopped, runs);
-  here.say("{}, {}", first.cancelled() ? "cancelled" : "not cancelled", second.value());
+  const auto [e, f] = co_await sheaf::gather(sheaf::return_exceptions, stopped, kept);
+  here.say("tasks, one cancelled before: {} and {}", e.cancelled() ? "cancelled" : "not cancelled", f.value());
 }
 
 // PROGRAM-71
@@ -189,20 +196,39 @@ coro<> scraper(stage& here) {
   for (const page& each : co_await sheaf::map_limited(5, numbers, fetch)) here.say("page {}: {}", each.number, each.text);
 }
 
-// PROGRAM-74
+// PROGRAM-74. What a job needs lies in its task: its memory is bounded when the tasks are.
+struct gauge {
+  std::atomic<std::size_t> jobs{0}, most_jobs{0}, most_tasks{0}, ended{0};
+};
+void raise_to(std::atomic<std::size_t>& most, std::size_t value) {
+  for (std::size_t seen = most.load(); value > seen && !most.compare_exchange_weak(seen, value);) {
+  }
+}
+coro<> measured(stage& here, gauge& at) {
+  raise_to(at.most_jobs, at.jobs.fetch_add(1) + 1);
+  raise_to(at.most_tasks, here.runtime().metrics().live_tasks);
+  co_await sheaf::sleep_for(10ms);
+  at.jobs.fetch_sub(1);
+  at.ended.fetch_add(1);
+}
 coro<> a_hundred_thousand(stage& here) {
-  std::vector<int> numbers(100'000);
-  std::atomic<int> in_flight{0}, most{0};
-  const auto count = [&](int) -> coro<int> {
-    const int now = in_flight.fetch_add(1) + 1;
-    for (int seen = most.load(); now > seen && !most.compare_exchange_weak(seen, now);) {
-    }
-    co_await sheaf::this_task::yield();
-    in_flight.fetch_sub(1);
-    co_return 1;
-  };
-  const std::vector<int> values = co_await sheaf::map_limited(100, numbers, count);
-  here.say("{} results, {} at once", values.size(), most.load() <= 100 ? "never more than 100" : "too many");
+  gauge unbounded;
+  std::vector<coro<>> all;
+  for (int i = 0; i < 100'000; ++i) all.push_back(measured(here, unbounded));
+  co_await sheaf::gather(std::move(all));
+  here.say("at once: {} ended, {} at once, {} tasks", unbounded.ended.load(), unbounded.most_jobs.load(),
+           unbounded.most_tasks.load() > 100'000 ? "as many" : "fewer");
+
+  gauge bounded;
+  sheaf::semaphore permits(100);
+  const auto job = [](stage& here, gauge& at, sheaf::permit) -> coro<> { co_await measured(here, at); };
+  for (int i = 0; i < 100'000; ++i) {
+    sheaf::permit mine = co_await permits.acquire();  // before there is a task: room for it is what a permit stands for
+    sheaf::spawn(job, std::ref(here), std::ref(bounded), std::move(mine));
+  }
+  const sheaf::permit every = co_await permits.acquire(100);
+  here.say("with 100 permits: {} ended, {} at once, {} tasks", bounded.ended.load(), bounded.most_jobs.load(),
+           bounded.most_tasks.load() < 200 ? "fewer than 200" : "too many");
 }
 
 }  // namespace
@@ -220,7 +246,7 @@ int main(int argc, char** argv) {
   all.run("67", "nested", nested);
   all.run("68", "a hundred, ten at a time", a_hundred_ten_at_a_time);
   all.run("69", "cancelled together", cancelled_together, order::any_at_one_time);
-  all.run("70", "one cancelled before", one_cancelled_before);
+  all.run("70", "three ways, one worker", three_ways, order::any_at_one_time, 1);
   all.run("71", "a scraper", scraper);
   all.run("74", "a hundred thousand", a_hundred_thousand);
 }

@@ -3,7 +3,9 @@
 #include "program.hpp"
 
 #include <atomic>
+#include <future>
 #include <optional>
+#include <random>
 
 using namespace program;
 using sheaf::coro;
@@ -99,12 +101,13 @@ coro<> running(stage& here) {
 }
 
 // PROGRAM-23
+int look_up(int host) {
+  sheaf::sleep_for(200ms).get();  // blocks its thread
+  return host;
+}
 coro<> six_lookups(stage& here) {
-  const auto lookup = [](int host) -> coro<int> {
-    co_await sheaf::sleep_for(200ms);
-    co_return host;
-  };
-  for (int host = 1; host <= 6; ++host) here.say("host {}", co_await lookup(host));
+  for (int host = 1; host <= 6; ++host) here.say("host {}", co_await sheaf::spawn_blocking(look_up, host));
+  here.say("looked up {}", here.runtime().metrics().blocking_threads != 0 ? "on blocking threads" : "on workers");
 }
 
 // PROGRAM-24
@@ -204,13 +207,31 @@ coro<> a_clock(stage& here) {
 }
 
 // PROGRAM-32
-coro<> blocking_calls(stage& here) {
-  const auto call = [](std::atomic<int>& calls) { calls.fetch_add(1); };
-  std::atomic<int> calls{0};
-  const task<> offloaded = sheaf::spawn_blocking(call, std::ref(calls));
-  co_await say_after(here, 1s, "others go on meanwhile");
-  co_await offloaded;
-  here.say("{} call", calls.load());
+/// Blocks its thread until the sign is given, or that long.
+void blocking_call(std::future<void>& sign, std::chrono::milliseconds limit) { sign.wait_for(limit); }
+
+coro<> inline_and_offloaded(stage& here) {
+  const auto another = [](stage& here, std::promise<void>& sign) -> coro<> {
+    here.say("another task runs");
+    sign.set_value();
+    co_return;
+  };
+  std::chrono::milliseconds limit = 60s;
+  if (here.runtime().metrics().workers == 1) limit = 20ms;  // nobody can give the sign while the coroutine blocks
+  for (int round = 0; round < 2; ++round) {
+    const bool offloaded = round == 1;
+    here.say("{}", offloaded ? "offloaded:" : "in a coroutine:");
+    std::promise<void> sign;
+    std::future<void> given = sign.get_future();
+    const task<> other = sheaf::spawn(another, std::ref(here), std::ref(sign));
+    if (offloaded) {
+      co_await sheaf::spawn_blocking(blocking_call, std::ref(given), 60s);
+    } else {
+      blocking_call(given, limit);
+    }
+    here.say("the call returns");
+    co_await other;
+  }
 }
 
 // PROGRAM-33
@@ -229,39 +250,49 @@ coro<> factorials(stage& here) {
   here.say("then {} {} {}", a, b, c);
 }
 
-// PROGRAM-31, PROGRAM-34, PROGRAM-35
-coro<int> worker(std::chrono::seconds length) {
+// PROGRAM-31, PROGRAM-34
+coro<int> worker(stage& here, std::chrono::seconds length, int number) {
+  here.say("{} runs", number);
   co_await sheaf::sleep_for(length);
-  co_return 1;
+  here.say("{} is done", number);
+  co_return number;
 }
 coro<> groups_of_workers(stage& here) {
-  const auto group = [](std::size_t count, std::chrono::seconds length) {
+  std::mt19937 random(34);
+  const auto group = [&here, &random](int number, int count) {
     std::vector<coro<int>> workers;
-    for (std::size_t i = 0; i < count; ++i) {
-      workers.push_back(worker(length));
-    }
+    for (int i = 1; i <= count; ++i) workers.push_back(worker(here, std::chrono::seconds(1 + random() % 5), 10 * number + i));
     return sheaf::gather(std::move(workers));
   };
-  auto first = group(5, 1s);
-  auto second = group(3, 2s);
-  auto third = group(4, 3s);
-  const auto [a, b, c] = co_await sheaf::gather(first, second, third);
-  here.say("{} {} {}", a.size(), b.size(), c.size());
+  auto first = group(1, 5);
+  auto second = group(2, 3);
+  auto third = group(3, 4);
+  const auto [a, b, c] = co_await sheaf::gather(std::move(first), std::move(second), std::move(third));
+  here.say("then {}, {}, {}", fmt::join(a, " "), fmt::join(b, " "), fmt::join(c, " "));
+}
 
-  first = group(5, 1s);
-  second = group(3, 2s);
-  third = group(4, 3s);
+// PROGRAM-35
+coro<> groups_are_cancelled(stage& here) {
+  const auto group = [&here](int number, int count, std::chrono::seconds length) {
+    std::vector<coro<int>> jobs;
+    for (int i = 1; i <= count; ++i) jobs.push_back(job(here, length, 10 * number + i));
+    return sheaf::gather(std::move(jobs));
+  };
+  auto first = group(1, 5, 1s);
+  auto second = group(2, 3, 2s);
+  auto third = group(3, 4, 3s);
   auto all = sheaf::gather(sheaf::return_exceptions, first, second, third);
+  co_await sheaf::sleep_for(500ms);
   second.cancel();
   const auto [x, y, z] = co_await std::move(all);
-  here.say("{}, {}, {}", x.has_value() ? "done" : "lost", y.cancelled() ? "cancelled" : "done", z.has_value() ? "done" : "lost");
+  here.say("then {} done, {}, {} done", x.value().size(), y.cancelled() ? "cancelled" : "done", z.value().size());
 
-  first = group(5, 1s);
-  second = group(3, 2s);
+  first = group(1, 5, 1s);
+  second = group(2, 3, 2s);
   auto both = sheaf::gather(first, second);
-  both.cancel();
+  co_await sheaf::sleep_for(500ms);
   co_await sheaf::cancel_and_join(both);
-  here.say("{}, {}", first.cancelled() ? "cancelled" : "done", second.cancelled() ? "cancelled" : "done");
+  here.say("then {}, {}", first.cancelled() ? "cancelled" : "done", second.cancelled() ? "cancelled" : "done");
 }
 
 // PROGRAM-36, PROGRAM-37
@@ -324,9 +355,11 @@ int main(int argc, char** argv) {
   all.run("27", "several runs of one runtime", several_runs);
   all.run("29", "the rules of groups", rules_of_groups, order::any_at_one_time);
   all.run("30", "a clock", a_clock);
-  all.run("32", "blocking calls", blocking_calls);
+  all.run("32", "a blocking call, one worker", inline_and_offloaded, order::as_said, 1);
+  all.run("32", "a blocking call, four workers", inline_and_offloaded, order::as_said, 4);
   all.run("33", "factorials", factorials, order::any_at_one_time);
-  all.run("34", "groups of workers", groups_of_workers);
+  all.run("34", "groups of workers", groups_of_workers, order::any_at_one_time);
+  all.run("35", "groups are cancelled", groups_are_cancelled, order::any_at_one_time);
   all.run("36", "as they complete", as_they_complete, order::any_at_one_time);
   all.run("39", "between two waits", between_two_waits, order::any_at_one_time);
 }

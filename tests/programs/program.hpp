@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <exception>
 #include <mutex>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -45,14 +46,14 @@ class stage {
 /// What is said at one time may come in any order where several workers decide it.
 enum class order { as_said, any_at_one_time };
 
-/// Runs the sections of a program, in order: `PROGRAM [workers]`.
+/// Runs the sections of a program, in order: `PROGRAM [workers]`. A section that is about their number says how many it has.
 class sections {
  public:
   explicit sections(int argc, char** argv) : workers_(argc > 1 ? static_cast<unsigned>(std::atoi(argv[1])) : 1) {}
 
   template <class Main>
-  void run(const char* id, const char* title, Main main, order how = order::as_said) {
-    stage here(workers_);
+  void run(const char* id, const char* title, Main main, order how = order::as_said, std::optional<unsigned> workers = {}) {
+    stage here(workers.value_or(workers_));
     here.runtime().run(main(here));
     const double end = here.now();
     here.runtime().shutdown();

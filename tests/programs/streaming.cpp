@@ -120,35 +120,50 @@ coro<> which_one_is_it(stage& here) {
 }
 
 // PROGRAM-47
+struct host {
+  const char* name;
+  std::chrono::milliseconds delay;
+  bool fails;
+};
 coro<double> ping(std::chrono::milliseconds delay, bool fails) {
   co_await sheaf::sleep_for(delay);
   if (fails) throw std::runtime_error("unreachable");
   co_return std::chrono::duration<double>(delay).count();
 }
-coro<> ping_four_hosts(stage& here) {
+coro<> ping_hosts(stage& here, const std::vector<host>& hosts) {
   const auto limited = [](std::chrono::milliseconds delay, bool fails) -> coro<double> {
     co_return co_await sheaf::wait_for(ping(delay, fails), 5s);
   };
-  std::map<task<double>, std::string> hosts;
-  hosts.emplace(sheaf::spawn(limited, 100ms, true), "bad");
-  hosts.emplace(sheaf::spawn(limited, 200ms, false), "near");
-  hosts.emplace(sheaf::spawn(limited, 400ms, false), "far");
-  hosts.emplace(sheaf::spawn(limited, 9s, false), "slow");
+  std::map<task<double>, const char*> names;
   std::vector<task<double>> all;
-  for (const auto& [each, name] : hosts) all.push_back(each);
+  for (const host& each : hosts) {
+    all.push_back(sheaf::spawn(limited, each.delay, each.fails));
+    names.emplace(all.back(), each.name);
+  }
   double sum = 0;
   int answers = 0;
-  auto stream = sheaf::as_completed(std::move(all));
+  auto stream = sheaf::as_completed(all);
   while (auto done = co_await stream.next()) {
-    if (done->exception()) {
-      here.say("{}: error", hosts.at(*done));
-    } else {
+    const char* const name = names.at(*done);
+    try {
       sum += done->result();
       ++answers;
-      here.say("{}: {:.1f}", hosts.at(*done), done->result());
+      here.say("{}: {:.1f} s", name, done->result());
+    } catch (const sheaf::timeout_error&) {
+      here.say("{}: timeout", name);
+    } catch (const std::runtime_error& error) {
+      here.say("{}: error: {}", name, error.what());
     }
   }
-  here.say("{} of 4, {:.1f} on average", answers, sum / answers);
+  here.say("{}/{}, {:.1f} s on average", answers, hosts.size(), sum / answers);
+}
+coro<> ping_four_hosts(stage& here) {
+  const std::vector<host> hosts{{"bad", 100ms, true}, {"near", 200ms, false}, {"far", 400ms, false}, {"remote", 600ms, false}};
+  co_await ping_hosts(here, hosts);
+}
+coro<> ping_with_a_slow_host(stage& here) {
+  const std::vector<host> hosts{{"bad", 100ms, true}, {"near", 200ms, false}, {"far", 400ms, false}, {"slow", 9s, false}};
+  co_await ping_hosts(here, hosts);
 }
 
 // PROGRAM-48
@@ -213,6 +228,7 @@ int main(int argc, char** argv) {
   all.run("45", "errors one by one", errors_one_by_one);
   all.run("46", "which one is it", which_one_is_it);
   all.run("47", "ping four hosts", ping_four_hosts);
+  all.run("47", "one of them is too slow", ping_with_a_slow_host);
   all.run("48", "a generator of results", a_generator);
   all.run("49", "ten jobs, three permits", ten_jobs_three_permits);
   all.run("50", "a good enough result", good_enough, order::any_at_one_time);

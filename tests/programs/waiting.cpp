@@ -102,6 +102,42 @@ coro<> batch_with_a_budget(stage& here) {
   here.say("{} of 4", finished);
 }
 
+// PROGRAM-10. The table under "Which of the three" in docs/from-asyncio.md; tests/compile_fail has that wait takes no coroutines.
+coro<> side_by_side(stage& here) {
+  const auto jobs = [&here] {
+    std::vector<coro<int>> all;
+    all.push_back(job(here, 3s, 1));
+    all.push_back(job(here, 1s, 2));
+    all.push_back(job(here, 2s, 3));
+    return all;
+  };
+  sheaf::task<std::vector<int>> gathered = sheaf::gather(jobs());
+  co_await sheaf::sleep_for(2500ms);
+  here.say("gather: two of three have ended, {}", gathered.done() ? "and it" : "it gives nothing yet");
+  const std::vector<int> values = co_await std::move(gathered);
+  here.say("gather: {}", fmt::join(values, " "));
+
+  sheaf::completion_stream<int> stream = sheaf::as_completed(jobs());
+  while (const std::optional<task<int>> done = co_await stream.next()) here.say("as_completed: {}", done->result());
+
+  const tasks all{sheaf::spawn(job(here, 3s, 1)), sheaf::spawn(job(here, 1s, 2)), sheaf::spawn(failing_job(2s, "failed"))};
+  std::map<task<int>, int> numbers;
+  for (const task<int>& each : all) numbers.emplace(each, static_cast<int>(numbers.size()) + 1);
+  const auto listed = [&numbers](const auto& some) {
+    std::vector<int> found;
+    for (const task<int>& each : some) found.push_back(numbers.at(each));
+    return found.empty() ? "none" : fmt::format("{}", fmt::join(found, " "));
+  };
+  const sheaf::wait_options modes[]{
+      {.return_when = sheaf::first_completed}, {.return_when = sheaf::first_exception}, {.return_when = sheaf::all_completed}};
+  const char* const names[]{"first_completed", "first_exception", "all_completed"};
+  for (std::size_t i = 0; i < std::size(modes); ++i) {
+    const sheaf::wait_result<int> both = co_await sheaf::wait(all, modes[i]);
+    here.say("wait, {}: done {}, pending {}", names[i], listed(both.done), listed(both.pending));
+  }
+  here.say("the error is on its task: {}", text_of(all.back().exception()));
+}
+
 // PROGRAM-11
 coro<> with_recovery(stage& here) {
   std::map<task<int>, int> workers;
@@ -115,9 +151,35 @@ coro<> with_recovery(stage& here) {
   while (!pending.empty()) {
     const tasks done = co_await sheaf::wait(pending, {.return_when = sheaf::first_completed});
     for (const task<int>& each : done) {
-      const bool failed = each.status() == sheaf::task_status::failed;
+      const bool failed = each.exception() != nullptr;
       (failed ? errors : ok) += 1;
       here.say("worker {} {}", workers.at(each), failed ? "error" : "ok");
+    }
+  }
+  here.say("{} ok, {} error", ok, errors);
+}
+
+coro<> with_restart(stage& here) {
+  std::map<task<int>, int> workers;
+  workers.emplace(sheaf::spawn(job(here, 2s, 10)), 1);
+  workers.emplace(sheaf::spawn(failing_job(1s, "crashed")), 2);
+  workers.emplace(sheaf::spawn(job(here, 3s, 30)), 3);
+  int ok = 0, errors = 0;
+  while (!workers.empty()) {
+    tasks running;
+    for (const auto& [each, id] : workers) running.push_back(each);
+    auto [done, pending] = co_await sheaf::wait(running, {.return_when = sheaf::first_completed});
+    for (const task<int>& each : done) {
+      const int id = workers.at(each);
+      workers.erase(each);
+      if (each.status() == sheaf::task_status::failed) {
+        ++errors;
+        here.say("worker {} {}, is restarted", id, text_of(each.exception()));
+        workers.emplace(sheaf::spawn(job(here, 1500ms, 20)), id);
+      } else {
+        ++ok;
+        here.say("worker {} ok: {}", id, each.result());
+      }
     }
   }
   here.say("{} ok, {} error", ok, errors);
@@ -228,7 +290,9 @@ int main(int argc, char** argv) {
   all.run("07", "the first source that answers", first_available, order::any_at_one_time);
   all.run("08", "three attempts", with_retry);
   all.run("09", "a batch with a budget", batch_with_a_budget);
+  all.run("10", "gather, as_completed and wait side by side", side_by_side);
   all.run("11", "which worker was it", with_recovery);
+  all.run("11", "and started again", with_restart);
   all.run("12", "a primary and two fallbacks", with_fallback);
   all.run("13", "pending tasks go on", ignored_pending);
   all.run("14", "ask for the error first", asking_for_the_error_first);
