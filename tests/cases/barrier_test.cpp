@@ -186,7 +186,7 @@ TEST_P(BarrierOnEvery, Barrier02_ACancelledPartyLeavesAndAnotherFillsItsPlace) {
   });
 }
 
-/// Decision 8: its wait ends cancelled. The round is complete all the same, and the next one can be.
+/// Its wait ends cancelled. The round is complete all the same, and the next one can be.
 TEST_P(BarrierOnEvery, Barrier02_APartyReleasedAndCancelledAtOnceHoldsNobodyBack) {
   const auto time = clock().hold();
   stopped_runtime elsewhere;

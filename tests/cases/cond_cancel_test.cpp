@@ -115,7 +115,7 @@ TEST_P(CondCancelOnEvery, ANotificationOfACancelledWaiterGoesToTheNext) {
   });
 }
 
-/// The same once it has been given the mutex too, but has not run (decision 8).
+/// The same once it has been given the mutex too, but has not run: docs/decisions/cancel-on-the-worker.md.
 TEST_P(CondCancelOnEvery, ANotificationGoesToTheNextAlsoWhenTheMutexHadBeenHandedOver) {
   room in;
   const auto time = clock().hold();

@@ -140,7 +140,7 @@ TEST_P(EventOnEvery, Event02_ACancelledWaiterIsRemoved) {
   });
 }
 
-/// Decision 8: a request recorded before the released waiter has resumed ends its wait cancelled; the event stays set.
+/// A request recorded before the released waiter has resumed ends its wait cancelled; the event stays set.
 TEST_P(EventOnEvery, Event02_AWaiterReleasedAndCancelledAtOnceEndsCancelled) {
   event ready;
   notes order;

@@ -202,7 +202,7 @@ TEST_P(LockOnEvery, Lock03_ACancelledWaiterLeavesNoEntry) {
   });
 }
 
-/// Decision 8: a mutex handed to a waiter that is cancelled before it has run goes to the next one.
+/// A mutex handed to a wait that is cancelled before it has run is passed on: docs/decisions/cancel-on-the-worker.md.
 TEST_P(LockOnEvery, Lock03_AMutexHandedOverAndCancelledAtOnceIsPassedOn) {
   mutex door;
   notes order;

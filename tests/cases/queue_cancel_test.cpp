@@ -254,7 +254,7 @@ TEST_P(QueueCancelOnEvery, Queue14_TheItemOfACancelledPutIsDestroyedOnce) {
   EXPECT_TRUE(one.empty());
 }
 
-/// Decision 14: after many ready operations in one step the next one yields, and there a request is delivered; without an effect.
+/// After many ready operations in one step the next one yields, and there a request is delivered; without an effect.
 TEST_P(QueueCancelOnEvery, ALoopOfReadyPopsIsCancellableAndLosesNothing) {
   run([]() -> coro<> {
     queue<int> items;

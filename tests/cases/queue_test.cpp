@@ -17,7 +17,6 @@
 #include "support/children.hpp"
 #include "support/flavour.hpp"
 #include "support/notes.hpp"
-#include "support/run_test.hpp"
 #include "support/until.hpp"
 
 namespace sheaf {
@@ -26,7 +25,6 @@ namespace {
 using test::bystander;
 using test::is_parked;
 using test::notes;
-using test::run_test;
 using test::until_parked;
 
 SHEAF_ON_EVERY_FLAVOUR(QueueOnEvery);
@@ -119,20 +117,20 @@ TEST_P(QueueOnEvery, Queue03_APushIntoAFullQueueWaitsForOnePop) {
   });
 }
 
-TEST(Queue, Queue03_APushThatNeedNotWaitDoesNotSuspend) {
-  run_test(
-      []() -> coro<> {
-        queue<int> endless;
-        queue<int> roomy(10);
-        const bystander other;
-        for (int i = 0; i < 10; ++i) {
-          co_await endless.push(i);
-          co_await roomy.push(i);
-        }
-        EXPECT_FALSE(other.has_run());
-        co_await other.done();
-      },
-      1);
+TEST_P(QueueOnEvery, Queue03_APushThatNeedNotWaitDoesNotSuspend) {
+  run([this]() -> coro<> {
+    queue<int> endless;
+    queue<int> roomy(10);
+    const bystander other;
+    for (int i = 0; i < 10; ++i) {
+      co_await endless.push(i);
+      co_await roomy.push(i);
+    }
+    if (one_thread()) {
+      EXPECT_FALSE(other.has_run());
+    }
+    co_await other.done();
+  });
 }
 
 TEST_P(QueueOnEvery, Queue04_APopOfAnEmptyQueueWaitsForTheNextItem) {
@@ -146,17 +144,17 @@ TEST_P(QueueOnEvery, Queue04_APopOfAnEmptyQueueWaitsForTheNextItem) {
   });
 }
 
-TEST(Queue, Queue04_APopThatNeedNotWaitDoesNotSuspend) {
-  run_test(
-      []() -> coro<> {
-        queue<int> items;
-        for (int i = 0; i < 10; ++i) EXPECT_TRUE(items.try_push(i));
-        const bystander other;
-        for (int i = 0; i < 10; ++i) EXPECT_EQ(co_await items.pop(), i);
-        EXPECT_FALSE(other.has_run());
-        co_await other.done();
-      },
-      1);
+TEST_P(QueueOnEvery, Queue04_APopThatNeedNotWaitDoesNotSuspend) {
+  run([this]() -> coro<> {
+    queue<int> items;
+    for (int i = 0; i < 10; ++i) EXPECT_TRUE(items.try_push(i));
+    const bystander other;
+    for (int i = 0; i < 10; ++i) EXPECT_EQ(co_await items.pop(), i);
+    if (one_thread()) {
+      EXPECT_FALSE(other.has_run());
+    }
+    co_await other.done();
+  });
 }
 
 TEST_P(QueueOnEvery, Queue04_ItemsGoToThoseWhoWaitInTheirOrder) {
@@ -240,13 +238,13 @@ TEST_P(QueueOnEvery, NobodyOvertakesThoseWhoWait) {
   EXPECT_EQ(one.try_pop(), 2);
 }
 
-TEST(Queue, OperationsHaveGetOnAPlainThread) {
-  runtime pool({.workers = 2});
-  const auto current = pool.enter();
+TEST_P(QueueOnEvery, OperationsHaveGetOnAPlainThread) {
+  const auto held = clock().hold();
+  const auto current = rt().enter();
   queue<std::string> items(1);
   items.push("one").get();
   std::thread consumer([&] {
-    const auto here = pool.enter();
+    const auto here = rt().enter();
     for (const char* expected : {"one", "two"}) {
       EXPECT_EQ(items.pop().get(), expected);
       items.task_done();

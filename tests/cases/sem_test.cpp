@@ -156,7 +156,7 @@ TEST_P(BoundedSemaphoreOnEvery, Sem03_Sem04_CancelledWaitersLeaveTheQueue) {
   });
 }
 
-/// Decision 8: what was granted to a waiter that is cancelled before it has run goes to the next one.
+/// What was granted to a wait that is cancelled before it has run is passed on: docs/decisions/cancel-on-the-worker.md.
 TEST_P(BoundedSemaphoreOnEvery, APermitGrantedAndCancelledAtOnceIsPassedOn) {
   bounded_semaphore seats(1);
   notes order;

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Every case has a test that names it, or a reason why it has none.
+"""Every case has a meaning, and a test that names it or a reason why it has none.
 
 usage: case_ids.py TREE
 
-TREE/tests/cases/ids.txt lists the cases, TREE/tests/cases/untested.txt those without a test and why. A test names a case as Gather07_ at
-the beginning of its name, or as GATHER-07 in a comment. TREE/combinators/README.md says under "What proves it" which case or test proves
-what: each of them must be there.
+TREE/tests/cases/ids.txt lists the cases, one a line: its id and what it means. TREE/tests/cases/untested.txt lists those without a
+test, and why. A test names a case as Gather07_ at the beginning of its name, or as GATHER-07 in the comment directly above it. A
+static_assert is a test as well; in tests/programs/ so is whatever stands below the comment, and in tests/compile_fail/ the file, by the
+comment that it begins with. TREE/combinators/README.md says under "What proves it" which case or test proves what: each of them must be there.
 """
 import pathlib
 import re
@@ -14,6 +15,11 @@ import sys
 CASES = pathlib.Path("tests/cases/ids.txt")
 UNTESTED = pathlib.Path("tests/cases/untested.txt")
 PROOFS = pathlib.Path("combinators/README.md")
+ID = re.compile(r"\b([A-Z]+-\d\d+)\b")
+TEST = re.compile(r"^(?:TYPED_)?TEST(?:_F|_P)?\(\s*\w+,\s*(\w+)\)", re.M)
+BEGINS_A_TEST = re.compile(r"(?:TYPED_)?TEST(?:_F|_P)?\(|static_assert\(")
+IN_A_NAME = re.compile(r"([A-Z][a-z]+)(\d\d+)_")
+LONGEST = 95
 
 
 def lines_of(path):
@@ -22,33 +28,64 @@ def lines_of(path):
             yield number, line
 
 
-def listed(tree):
+def listed(tree, findings):
     """id -> line of ids.txt"""
     cases = {}
     for number, line in lines_of(tree / CASES):
-        group, *ranges = line.split("lint!")[0].split()
-        for numbers in ranges:
-            first, _, last = numbers.partition("-")
-            for each in range(int(first), int(last or first) + 1):
-                cases[f"{group}-{each:02}"] = number
+        case, _, meaning = line.split("lint!")[0].partition(" ")
+        if not ID.fullmatch(case):
+            findings.append((CASES, number, f"{case} is no id"))
+        elif case in cases:
+            findings.append((CASES, number, f"{case} stands there twice"))
+        elif not meaning.strip():
+            findings.append((CASES, number, f"{case}: what does it mean?"))
+        elif len(meaning) > LONGEST:
+            findings.append((CASES, number, f"{case}: more than {LONGEST} characters"))
+        if ID.fullmatch(case):
+            cases.setdefault(case, number)
     return cases
 
 
+def comment_above(lines, number):
+    """(line number, line) of the comment that ends directly above line `number`; numbers begin with 1."""
+    while number > 1 and lines[number - 2].startswith("//"):
+        number -= 1
+        yield number, lines[number - 1]
+
+
+def comments_of_tests(relative, text):
+    """(line number, line) of every comment of which what follows is a test."""
+    lines = text.splitlines()
+    if relative.parts[1] == "compile_fail":
+        head = next((number for number, line in enumerate(lines, 1) if not line.startswith("//")), len(lines))
+        yield from comment_above(lines, head)
+        return
+    for number, line in enumerate(lines, 1):
+        code = line.strip() and not line.startswith("//")
+        if code and (relative.parts[1] == "programs" or BEGINS_A_TEST.match(line)):
+            yield from comment_above(lines, number)
+
+
 def named(tree):
-    names = set()
+    """(file, line, case) for every case that a test names."""
     for path in sorted((tree / "tests").rglob("*.cpp")):
         if (tree / "tests/lint") in path.parents:
             continue
-        text = path.read_text()
-        names.update(f"{group.upper()}-{number}" for group, number in re.findall(r"\b([A-Z][a-z]+)(\d\d+)_", text))
-        names.update(re.findall(r"\b[A-Z]+-\d\d+\b", text))
-    return names
+        relative, text = path.relative_to(tree), path.read_text()
+        for number, line in comments_of_tests(relative, text):
+            for case in ID.findall(line):
+                yield relative, number, case
+        for test in TEST.finditer(text):
+            at = 0
+            while each := IN_A_NAME.match(test.group(1), at):
+                yield relative, text.count("\n", 0, test.start()) + 1, f"{each.group(1).upper()}-{each.group(2)}"
+                at = each.end()
 
 
 def test_names(tree):
     names = set()
     for path in (tree / "tests").rglob("*.cpp"):
-        names.update(re.findall(r"^TEST(?:_P)?\(\w+,\s*(\w+)\)", path.read_text(), re.M))
+        names.update(TEST.findall(path.read_text()))
     return names
 
 
@@ -65,8 +102,14 @@ def proofs(tree):
 
 
 def main(tree):
-    cases, tests = listed(tree), named(tree)
     findings = []
+    cases = listed(tree, findings)
+    groups = {case.partition("-")[0] for case in cases}
+    tests = set()
+    for path, number, case in named(tree):
+        tests.add(case)
+        if case not in cases and case.partition("-")[0] in groups:
+            findings.append((path, number, f"{case} is no case"))
     excused = {}
     for number, line in lines_of(tree / UNTESTED):
         case, _, reason = line.partition(" ")
@@ -77,7 +120,9 @@ def main(tree):
             findings.append((UNTESTED, number, f"{case} has a test"))
         elif not reason.strip():
             findings.append((UNTESTED, number, f"{case}: why?"))
-    findings += [(CASES, number, f"{case} has no test") for case, number in cases.items() if case not in tests and case not in excused]
+    for case, number in cases.items():
+        if case not in tests and case not in excused:
+            findings.append((CASES, number, f"{case} has no test"))
     known = tests & cases.keys() | test_names(tree)
     findings += [(PROOFS, number, f"{proof} is no test") for number, proof in proofs(tree) if proof not in known]
     for path, number, what in findings:

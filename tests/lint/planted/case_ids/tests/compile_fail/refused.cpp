@@ -1,0 +1,3 @@
+// expect: sentence
+// GATHER-06
+int main() {}

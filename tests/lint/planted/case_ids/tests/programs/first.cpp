@@ -1,0 +1,2 @@
+// GATHER-05
+int job() { return 0; }
