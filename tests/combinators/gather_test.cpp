@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -14,10 +15,8 @@
 #include <variant>
 #include <vector>
 
-#include <sheaf/as_completed.hpp>
+#include <sheaf/on_done.hpp>
 #include <sheaf/sleep.hpp>
-#include <sheaf/this_task.hpp>
-#include <sheaf/wait.hpp>
 
 #include "support/children.hpp"
 #include "support/drop_counter.hpp"
@@ -37,6 +36,7 @@ using test::bystander;
 using test::drop_counter;
 using test::gate;
 using test::until_complete;
+using test::until_parked;
 using test::value_after;
 using test::value_at;
 using test::waiters_of;
@@ -64,16 +64,24 @@ coro<int> ready(int value) { co_return value; }
 TEST_P(GatherOnEvery, Gather01_ResultsStandInArgumentOrderWhateverTheOrderOfEnding) {
   run([]() -> coro<> {
     const gate first, second, third;
+    std::atomic<int> calls{0};
+    const auto counts = [&calls] { calls.fetch_add(1); };
+    const auto called = [&calls] { return calls.load() != 0; };
     auto all = gather(value_at(first, 1), value_at(second, 2), value_at(third, 3));
+    all.on_done(counts);
     second.open();
     co_await test::yield_times(3);
     EXPECT_FALSE(all.done());
     first.open();
     co_await test::yield_times(3);
     EXPECT_FALSE(all.done());
+    EXPECT_FALSE(called());
     third.open();
     EXPECT_EQ(co_await all, std::make_tuple(1, 2, 3));
     EXPECT_EQ(all.status(), task_status::succeeded);
+    co_await test::until(called);
+    co_await test::yield_times(3);
+    EXPECT_EQ(calls.load(), 1);
   });
 }
 
@@ -84,15 +92,23 @@ TEST_P(GatherOnEvery, Gather01_TheSameOfARangeWithFailuresCollected) {
     children.push_back(value_at(first, 1));
     children.push_back(boom_at(second, 2));
     children.push_back(value_at(third, 3));
+    std::atomic<int> calls{0};
+    const auto counts = [&calls] { calls.fetch_add(1); };
+    const auto called = [&calls] { return calls.load() != 0; };
     auto all = gather(return_exceptions, std::move(children));
+    all.on_done(counts);
     second.open();
     co_await test::yield_times(3);
     EXPECT_FALSE(all.done());
     first.open();
     co_await test::yield_times(3);
     EXPECT_FALSE(all.done());
+    EXPECT_FALSE(called());
     third.open();
     const auto& outcomes = co_await all;
+    co_await test::until(called);
+    co_await test::yield_times(3);
+    EXPECT_EQ(calls.load(), 1);
     EXPECT_EQ(outcomes.size(), 3U);
     EXPECT_EQ(outcomes.at(0).value(), 1);
     EXPECT_EQ(boom_number(outcomes.at(1).error()), 2);
@@ -152,63 +168,6 @@ TEST(Gather, Gather07_OutsideAnyRuntimeItThrowsAndDestroysItsCoroutinesUnrun) {
   } catch (const no_runtime& error) {
     EXPECT_NE(std::string(error.what()).find("gather"), std::string::npos);
   }
-}
-
-TEST_P(GatherOnEvery, Gather08_TheSameHandleThreeTimesRunsOnceAndStandsThreeTimes) {
-  run([]() -> coro<> {
-    int runs = 0;
-    const gate open;
-    const task<int> child = spawn(
-        [](gate open, int& runs) -> coro<int> {
-          co_await open;
-          co_return ++runs;
-        },
-        open, std::ref(runs));
-    auto all = gather(child, child, child);
-    EXPECT_EQ(waiters_of(child), 3U);
-    open.open();
-    EXPECT_EQ(co_await all, std::make_tuple(1, 1, 1));
-    EXPECT_EQ(runs, 1);
-    const std::vector<task<int>> twice{child, child};
-    const std::vector<int> got_1 = co_await gather(twice);
-    EXPECT_EQ(got_1, (std::vector<int>{1, 1}));
-  });
-}
-
-/// Also of many: each handle that was given in goes, so the result goes with the last of them.
-TEST_P(GatherOnEvery, Gather08_NoHandleOfADuplicateStays) {
-  run([]() -> coro<> {
-    std::weak_ptr<int> watched;
-    {
-      const auto value = std::make_shared<int>(0);
-      watched = value;
-      const auto gives = [value] { return value; };
-      const task<std::shared_ptr<int>> one = spawn(gives);
-      const task<std::shared_ptr<int>> two = spawn(gives);
-      for (const std::size_t copies : std::vector<std::size_t>{1, 20}) {
-        std::vector<task<std::shared_ptr<int>>> given(copies, one);
-        given.insert(given.end(), copies, two);
-        static_cast<void>(co_await as_completed(given).next());
-        static_cast<void>(co_await wait(given));
-        static_cast<void>(co_await gather(given));
-      }
-    }
-    while (!watched.expired()) co_await this_task::yield();  // for ever, if a handle is left somewhere
-  });
-}
-
-TEST_P(GatherOnEvery, Gather09_CoroutinesTasksGathersAndCallables) {
-  run([]() -> coro<> {
-    const gate open;
-    const task<int> running = spawn(value_at(open, 2));
-    auto inner = gather(value_at(open, 3), value_at(open, 4));
-    auto all = gather(
-        value_at(open, 1), running, std::move(inner), [] { return 5; }, [](const cancel_token&) { return 6; },
-        [] { return ready(7); });
-    open.open();
-    EXPECT_EQ(co_await std::move(all), std::make_tuple(1, 2, std::make_tuple(3, 4), 5, 6, 7));
-    EXPECT_EQ(running.result(), 2);
-  });
 }
 
 TEST_P(GatherOnEvery, Gather10_FinishedTasksNeedNoSuspension) {
@@ -348,15 +307,22 @@ TEST_P(GatherOnEvery, Gather02_TheFirstFailureEndsItAtOnceWithThatVeryObject) {
     std::vector<task<int>> children;
     for (int i = 0; i < 5; ++i)
       children.push_back(i == 1 ? spawn(boom_at(gates[1], 1)) : spawn(value_at(gates[static_cast<std::size_t>(i)], i)));
+    std::atomic<int> calls{0};
+    const auto counts = [&calls] { calls.fetch_add(1); };
+    const auto called = [&calls] { return calls.load() != 0; };
     auto all = gather(children);
+    all.on_done(counts);
     gates[1].open();
     EXPECT_THROW(co_await all, boom);
+    co_await test::until(called);
     EXPECT_EQ(all.exception(), children[1].exception());
     EXPECT_FALSE(all.cancelled());
     EXPECT_EQ(all.status(), task_status::failed);
     for (const gate& each : gates) each.open();
     for (const task<int>& each : children) co_await until_complete(each);
     EXPECT_EQ(all.exception(), children[1].exception());
+    co_await test::yield_times(3);
+    EXPECT_EQ(calls.load(), 1);
   });
 }
 

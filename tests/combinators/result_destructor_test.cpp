@@ -14,6 +14,7 @@
 #include <sheaf/task_group.hpp>
 #include <sheaf/this_task.hpp>
 
+#include "support/drop_counter.hpp"
 #include "support/flavour.hpp"
 #include "support/gate.hpp"
 #include "support/until.hpp"
@@ -123,17 +124,63 @@ TEST_P(ResultDestructors, OneMayWaitForATaskThoughItsOwnHasEnded) {
   EXPECT_EQ(destroyed.load(), 1);
 }
 
-/// MT-10. Of what is destroyed with a task, nothing may throw: the program ends, where anybody can hook in.
+/// What an aborted task holds is torn down by a worker, which may block there: the canceller and everybody else go on, and the outcome
+/// comes afterwards.
+TEST_P(ResultDestructors, Mt10_WhatAnAbortedTaskHoldsMayBlock) {
+  run([]() -> coro<> {
+    const gate never, begun, open;
+    std::atomic<int> destroyed{0};
+    const task<> helper = spawn([](gate open) -> coro<> { co_await open; }, open);
+    const auto act = [&, helper] {
+      begun.open();
+      helper.get();
+      destroyed.fetch_add(1);
+    };
+    const auto holds = [](gate never, at_end) -> coro<> { co_await never; };
+    const task<> aborted = spawn(holds, never, at_end(act));
+    co_await test::until_parked(aborted);
+    EXPECT_TRUE(aborted.cancel());
+    co_await begun;
+    EXPECT_FALSE(aborted.done());
+    EXPECT_EQ(destroyed.load(), 0);
+    open.open();
+    co_await test::until_complete(aborted);
+    EXPECT_TRUE(aborted.cancelled());
+    EXPECT_EQ(destroyed.load(), 1);
+  });
+}
+
+class throws_at_end {
+ public:
+  throws_at_end() = default;
+  throws_at_end(throws_at_end&& other) noexcept : armed_(std::exchange(other.armed_, false)) {}
+  throws_at_end& operator=(throws_at_end&&) = delete;
+  ~throws_at_end() noexcept(false) {
+    if (armed_) throw std::runtime_error("from a destructor");
+  }
+
+ private:
+  bool armed_ = true;
+};
+
+/// A local goes while the body still runs: what its destructor throws is the body's failure, and replaces the value.
+TEST_P(ResultDestructors, Mt10_WhatALocalThrowsAtTheEndIsTheFailureOfItsTask) {
+  test::drop_counter drops;
+  const auto body = [](test::drop_counter& drops) -> coro<test::drop_counter::payload> {
+    const throws_at_end local;
+    co_return drops.make();
+  };
+  const auto failed = rt().spawn(body, std::ref(drops));
+  EXPECT_THROW(static_cast<void>(failed.get()), std::runtime_error);
+  EXPECT_EQ(failed.status(), task_status::failed);
+  EXPECT_EQ(drops.alive(), 0);
+  EXPECT_EQ(drops.drops(), 1);
+}
+
+/// What a task holds goes after its body, within the library, where nobody is left to take an exception: the program ends, by the handler
+/// in which anybody can hook in (docs/decisions/throwing-destructors.md).
 TEST(ResultDestructorsDeathTest, Mt10_OneThatThrowsEndsTheProgramByTheTerminateHandler) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
-  struct throws_at_end {
-    bool armed = true;
-    throws_at_end() = default;
-    throws_at_end(throws_at_end&& other) noexcept : armed(std::exchange(other.armed, false)) {}
-    ~throws_at_end() noexcept(false) {
-      if (armed) throw std::runtime_error("from a destructor");
-    }
-  };
   const auto aborts_it = [] {
     std::set_terminate([] {
       std::fputs("the handler was called\n", stderr);

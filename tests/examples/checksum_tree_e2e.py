@@ -231,7 +231,8 @@ class Output(TreeTest):
         self.assertEqual(process.stdout.read(), sha256sum([self.path(b"small")]))
         self.assertRegex(seen, rb"\x1b\[Kchecksum_tree: interrupted: 1 files \([^\n]*\r\n\Z")
 
-class Failures(TreeTest):
+
+class Permissions(TreeTest):
     def test_an_unreadable_file_and_directory_are_named_and_the_rest_is_hashed(self):
         self.make_odd_tree()
         expected = sha256sum(self.files())
@@ -250,6 +251,8 @@ class Failures(TreeTest):
         self.assertEqual(sorted(result.stderr.splitlines(True)), [
             b"checksum_tree: " + self.path(name) + b": Permission denied\n" for name in (b"locked", b"locked\\ntwice", b"shut")])
 
+
+class Failures(TreeTest):
     def test_a_root_of_another_kind_is_named(self):
         os.symlink(b".", self.path(b"link"))
         os.mkfifo(self.path(b"fifo"))

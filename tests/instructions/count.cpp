@@ -82,12 +82,38 @@ coro<std::int64_t> wait_round(std::int64_t n) {
   co_return count;
 }
 
+/// Another one of n tasks ends before each wait, so each takes one out of all that are left.
+coro<std::int64_t> wait_in_turn_round(std::int64_t n) {
+  std::vector<event> ends(static_cast<std::size_t>(n));
+  const auto ends_at = [](event& end, std::int64_t which) -> coro<std::int64_t> {
+    co_await end.wait();
+    co_return which;
+  };
+  std::vector<task<std::int64_t>> all;
+  all.reserve(static_cast<std::size_t>(n));
+  for (std::int64_t i = 0; i < n; ++i) all.push_back(spawn(ends_at(ends[static_cast<std::size_t>(i)], i)));
+  task_set<std::int64_t> pending(all);
+  const wait_options first{.return_when = first_completed};
+  std::int64_t turns = 0;
+  for (event& each : ends) {
+    each.set();
+    const auto done = co_await wait(pending, first);
+    turns += done.empty() ? 0 : 1;
+  }
+  co_return pending.empty() ? turns : -1;
+}
+
 struct measure {
   std::string_view name;
   coro<std::int64_t> (*round)(std::int64_t n);
 };
-constexpr measure k_measures[] = {{"fib", fib_round},       {"when_all", when_all_round},         {"spawn", spawn_round},
-                                  {"gather", gather_round}, {"as_completed", as_completed_round}, {"wait", wait_round}};
+constexpr measure k_measures[] = {{"fib", fib_round},
+                                  {"when_all", when_all_round},
+                                  {"spawn", spawn_round},
+                                  {"gather", gather_round},
+                                  {"as_completed", as_completed_round},
+                                  {"wait", wait_round},
+                                  {"wait_in_turn", wait_in_turn_round}};
 
 }  // namespace
 

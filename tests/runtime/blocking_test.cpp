@@ -119,7 +119,7 @@ TEST_P(BlockingOnEvery, Thread07_CancelledBeforeItsStartItNeverRunsAndEndsAtOnce
   EXPECT_FALSE(ran);
 }
 
-/// Decision 9: the token turns on, and whoever owns the call waits for its return; its result is destroyed.
+/// The token turns on, and whoever owns the call waits for its return; its result is destroyed.
 TEST_P(BlockingOnEvery, Mt05_CancellingARunningCallTurnsItsTokenOnAndTheAwaiterWaits) {
   drop_counter drops;
   run([&drops]() -> coro<> {

@@ -241,7 +241,7 @@ TEST(CancelScope, FireRunsCancelCallbacks) {
   });
 }
 
-/// As CancelToken.AFrameThatUnwindsBecauseOfTheRequestMissesNoCallback, with a scope's request.
+/// As CancelTokenOnEvery.AFrameThatUnwindsBecauseOfTheRequestMissesNoCallback, with a scope's request.
 TEST(CancelScope, AFrameThatUnwindsBecauseItFiredMissesNoCallback) {
   struct opens_at_end {
     gate which;

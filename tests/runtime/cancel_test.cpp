@@ -340,7 +340,7 @@ TEST_P(CancelOnEvery, Task25_ATaskMayAnswerWithAnErrorOfItsOwn) {
   });
 }
 
-/// Decision 1: met by an observer it is an ordinary error; uncaught it ends the observer cancelled.
+/// Met by an observer it is an ordinary error; uncaught it ends the observer cancelled.
 TEST_P(CancelOnEvery, Task13_AnAwaitedTaskCancelledBySomebodyElse) {
   run([]() -> coro<> {
     const gate never;
@@ -391,7 +391,7 @@ TEST_P(CancelOnEvery, ThrowingCancelledOfOnesOwnAccordEndsTheTaskCancelled) {
 
 // ---- how far it travels ------------------------------------------------------------------------------------------------------
 
-/// Decision 2: `co_await std::move(t)` of the only handle owns.
+/// `co_await std::move(t)` of the only handle owns.
 TEST_P(CancelOnEvery, Task13_CancelGoesDownToAnOwnedChildAndWaitsForItsEnd) {
   run([]() -> coro<> {
     const gate leave;

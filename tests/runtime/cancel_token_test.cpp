@@ -17,14 +17,14 @@
 #include "support/drop_counter.hpp"
 #include "support/flavour.hpp"
 #include "support/gate.hpp"
-#include "support/run_test.hpp"
 #include "support/until.hpp"
 
 namespace sheaf {
 namespace {
 
 using test::gate;
-using test::run_test;
+
+SHEAF_ON_EVERY_FLAVOUR(CancelTokenOnEvery);
 
 using registration = cancel_registration<std::function<void()>>;
 
@@ -55,8 +55,8 @@ TEST(CancelToken, ByDefaultNothingCanBeRequested) {
   EXPECT_EQ(none, cancel_token());
 }
 
-TEST(CancelToken, ShowsARequestUntilItIsTakenBack) {
-  run_test([]() -> coro<> {
+TEST_P(CancelTokenOnEvery, ShowsARequestUntilItIsTakenBack) {
+  run([]() -> coro<> {
     const cancel_token token = this_task::token();
     EXPECT_TRUE(token.stop_possible());
     EXPECT_FALSE(token.requested());
@@ -76,8 +76,8 @@ TEST(CancelToken, ShowsARequestUntilItIsTakenBack) {
   });
 }
 
-TEST(CancelToken, CopiesAreEqualAndTokensOfTwoTasksAreNot) {
-  run_test([]() -> coro<> {
+TEST_P(CancelTokenOnEvery, CopiesAreEqualAndTokensOfTwoTasksAreNot) {
+  run([]() -> coro<> {
     const cancel_token mine = this_task::token();
     cancel_token copy = mine;
     EXPECT_EQ(copy, mine);
@@ -91,16 +91,14 @@ TEST(CancelToken, CopiesAreEqualAndTokensOfTwoTasksAreNot) {
   });
 }
 
-TEST(CancelToken, OutlivesItsTaskAndItsRuntime) {
-  cancel_token token, asked;
-  {
-    runtime rt({.workers = 1});
-    token = rt.spawn([](cancel_token mine) { return mine; }).get();
-    asked = rt.spawn([](cancel_token mine) {
-                this_task::handle().cancel();
-                return mine;
-              }).get();
-  }
+TEST_P(CancelTokenOnEvery, OutlivesItsTaskAndItsRuntime) {
+  const cancel_token token = rt().spawn([](cancel_token mine) { return mine; }).get();
+  const auto cancels_itself = [](cancel_token mine) {
+    this_task::handle().cancel();
+    return mine;
+  };
+  const cancel_token asked = rt().spawn(cancels_itself).get();
+  destroy_runtime();
   EXPECT_FALSE(token.requested());
   EXPECT_TRUE(asked.requested());
   bool called = false;
@@ -112,12 +110,11 @@ TEST(CancelToken, OutlivesItsTaskAndItsRuntime) {
 
 // ---- callbacks ---------------------------------------------------------------------------------------------------------------
 
-TEST(CancelToken, ACallbackRunsOnceOnTheCancellingThread) {
-  runtime rt({.workers = 1});
+TEST_P(CancelTokenOnEvery, ACallbackRunsOnceOnTheCancellingThread) {
   const gate registered, leave;
   std::atomic<int> calls{0};
   std::thread::id where;
-  const auto waiting = rt.spawn(
+  const auto waiting = rt().spawn(
       [](gate registered, gate leave, std::atomic<int>& calls, std::thread::id& where) -> coro<> {
         const auto held = this_task::token().on_cancel([&calls, &where] {
           where = std::this_thread::get_id();
@@ -127,7 +124,7 @@ TEST(CancelToken, ACallbackRunsOnceOnTheCancellingThread) {
         static_cast<void>(co_await test::pass_stubbornly(leave));
       },
       registered, leave, std::ref(calls), std::ref(where));
-  registered.wait();
+  run([registered]() -> coro<> { co_await registered; });
   EXPECT_TRUE(waiting.cancel());
   EXPECT_EQ(calls.load(), 1);
   EXPECT_EQ(where, std::this_thread::get_id());
@@ -137,8 +134,8 @@ TEST(CancelToken, ACallbackRunsOnceOnTheCancellingThread) {
   waiting.get();
 }
 
-TEST(CancelToken, ACallbackOfATaskAlreadyAskedRunsAtOnce) {
-  run_test([]() -> coro<> {
+TEST_P(CancelTokenOnEvery, ACallbackOfATaskAlreadyAskedRunsAtOnce) {
+  run([]() -> coro<> {
     this_task::handle().cancel();
     bool called = false;
     const auto registered = this_task::token().on_cancel([&called] { called = true; });
@@ -148,8 +145,8 @@ TEST(CancelToken, ACallbackOfATaskAlreadyAskedRunsAtOnce) {
   });
 }
 
-TEST(CancelToken, ARegistrationThatWentIsNotCalled) {
-  run_test([]() -> coro<> {
+TEST_P(CancelTokenOnEvery, ARegistrationThatWentIsNotCalled) {
+  run([]() -> coro<> {
     int calls = 0;
     {
       const auto a = this_task::token().on_cancel([&calls] { calls += 1; });
@@ -165,8 +162,8 @@ TEST(CancelToken, ARegistrationThatWentIsNotCalled) {
   });
 }
 
-TEST(CancelToken, ACallbackMayDestroyItsOwnRegistration) {
-  run_test([]() -> coro<> {
+TEST_P(CancelTokenOnEvery, ACallbackMayDestroyItsOwnRegistration) {
+  run([]() -> coro<> {
     test::drop_counter drops;
     std::optional<registration> self;
     int calls = 0;
@@ -185,8 +182,8 @@ TEST(CancelToken, ACallbackMayDestroyItsOwnRegistration) {
   });
 }
 
-TEST(CancelToken, ACallbackMayCancelSpawnAndRegister) {
-  run_test([]() -> coro<> {
+TEST_P(CancelTokenOnEvery, ACallbackMayCancelSpawnAndRegister) {
+  run([]() -> coro<> {
     int calls = 0;
     const auto spawned_by_it = std::make_shared<task<int>>();
     {
@@ -207,11 +204,10 @@ TEST(CancelToken, ACallbackMayCancelSpawnAndRegister) {
 }
 
 /// The registration's destructor waits for a callback that runs on another thread.
-TEST(CancelToken, DestructionWaitsForACallbackRunningElsewhere) {
-  runtime rt({.workers = 2});
+TEST_P(CancelTokenOnEvery, DestructionWaitsForACallbackRunningElsewhere) {
   const gate registered, inside, leave;
   std::atomic<bool> callback_over{false};
-  auto waiting = rt.spawn_blocking(
+  auto waiting = rt().spawn_blocking(
       [](gate registered, gate inside, gate leave, std::atomic<bool>& over) {
         {
           const auto held = this_task::token().on_cancel([&] {
@@ -231,14 +227,14 @@ TEST(CancelToken, DestructionWaitsForACallbackRunningElsewhere) {
   waiting.get();
 }
 
-/// The request makes the task unwind, on its worker, while the canceller is at another callback: the one in the task's frame runs all
+/// The request makes the task unwind, on a thread that runs tasks, while the canceller is at another callback: the one in the task's frame runs all
 /// the same, before its registration goes.
-TEST(CancelToken, AFrameThatUnwindsBecauseOfTheRequestMissesNoCallback) {
-  runtime rt({.workers = 1});
+TEST_P(CancelTokenOnEvery, AFrameThatUnwindsBecauseOfTheRequestMissesNoCallback) {
+  const auto held = clock().hold();
   const gate registered, never, unwinding;
   cancel_token token;
   std::atomic<int> calls{0};
-  const auto waiting = rt.spawn(
+  const auto waiting = rt().spawn(
       [](gate registered, gate never, gate unwinding, cancel_token& token, std::atomic<int>& calls) -> coro<> {
         const auto held = this_task::token().on_cancel([&calls] { calls.fetch_add(1); });
         const opens_at_end noted{unwinding};
@@ -247,16 +243,17 @@ TEST(CancelToken, AFrameThatUnwindsBecauseOfTheRequestMissesNoCallback) {
         co_await never;
       },
       registered, never, unwinding, std::ref(token), std::ref(calls));
-  registered.wait();
+  run([registered]() -> coro<> { co_await registered; });
   const auto another = token.on_cancel([unwinding] { unwinding.wait(); });
-  EXPECT_TRUE(waiting.cancel());
-  EXPECT_EQ(calls.load(), 1);
+  std::thread canceller([&] { EXPECT_TRUE(waiting.cancel()); });
   EXPECT_THROW(waiting.get(), task_cancelled);
+  canceller.join();
+  EXPECT_EQ(calls.load(), 1);
 }
 
 /// Two callbacks of one request, the first of which destroys the registration of the second.
-TEST(CancelToken, ACallbackMayDestroyTheRegistrationThatIsNext) {
-  run_test([]() -> coro<> {
+TEST_P(CancelTokenOnEvery, ACallbackMayDestroyTheRegistrationThatIsNext) {
+  run([]() -> coro<> {
     std::optional<registration> a, b;
     int calls = 0;
     const auto each = [&calls](std::optional<registration>& other) {
@@ -277,12 +274,11 @@ TEST(CancelToken, ACallbackMayDestroyTheRegistrationThatIsNext) {
 }
 
 /// Registering, leaving and cancelling at once: a callback runs at most once, and never after its registration has gone.
-TEST(CancelToken, RegisteringAndCancellingAtOnce) {
-  runtime rt({.workers = 2});
+TEST_P(CancelTokenOnEvery, RegisteringAndCancellingAtOnce) {
   for (int round = 0; round < 50; ++round) {
     const gate start;
     std::atomic<bool> started{false};
-    auto registering = rt.spawn_blocking(
+    auto registering = rt().spawn_blocking(
         [](std::atomic<bool>& started) {
           const cancel_token token = this_task::token();
           started.store(true);

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -14,13 +15,14 @@
 #include <sheaf/this_task.hpp>
 
 #include "support/drop_counter.hpp"
-#include "support/run_test.hpp"
+#include "support/flavour.hpp"
 
 namespace sheaf {
 namespace {
 
 using test::drop_counter;
-using test::run_test;
+
+SHEAF_ON_EVERY_FLAVOUR(CoroOnEvery);
 
 coro<int> value_of(int value) { co_return value; }
 coro<> do_nothing() { co_return; }
@@ -41,8 +43,8 @@ struct no_default {
 };
 coro<no_default> make_no_default(int value) { co_return no_default(value); }
 
-TEST(Coro, Task01_AwaitingTwoCoroutinesMakesNoTask) {
-  const int sum = run_test([]() -> coro<int> {
+TEST_P(CoroOnEvery, Task01_AwaitingTwoCoroutinesMakesNoTask) {
+  const int sum = run([]() -> coro<int> {
     const std::uint64_t self = this_task::id();
     const auto same_task = [](std::uint64_t outer, int value) -> coro<int> {
       EXPECT_EQ(this_task::id(), outer);
@@ -56,8 +58,8 @@ TEST(Coro, Task01_AwaitingTwoCoroutinesMakesNoTask) {
   EXPECT_EQ(sum, 3);
 }
 
-TEST(Coro, IsLazy) {
-  run_test([]() -> coro<> {
+TEST_P(CoroOnEvery, IsLazy) {
+  run([]() -> coro<> {
     bool started = false;
     const auto start = [](bool& flag) -> coro<> {
       flag = true;
@@ -88,7 +90,7 @@ TEST(Coro, DroppedUnstartedRunsNothingAndDestroysItsArgumentsOnce) {
   EXPECT_FALSE(ran);
 }
 
-TEST(Coro, MovesLeaveOneOwner) {
+TEST_P(CoroOnEvery, MovesLeaveOneOwner) {
   drop_counter drops;
   const auto holding = [](drop_counter::payload held) -> coro<int> { co_return held.value(); };
   coro<int> first = holding(drops.make(1));
@@ -96,11 +98,11 @@ TEST(Coro, MovesLeaveOneOwner) {
   EXPECT_FALSE(first);  // NOLINT(bugprone-use-after-move): what moved-from means is the question
   EXPECT_TRUE(second);
   second = holding(drops.make(2));
-  EXPECT_EQ(run_test(std::move(second)), 2);
+  EXPECT_EQ(run(std::move(second)), 2);
 }
 
-TEST(Coro, AwaitingOneThatWasUsedIsAnInvalidState) {
-  run_test([]() -> coro<> {
+TEST_P(CoroOnEvery, AwaitingOneThatWasUsedIsAnInvalidState) {
+  run([]() -> coro<> {
     const auto value = []() -> coro<int> { co_return 1; };
     coro<int> once = value();
     EXPECT_EQ(co_await std::move(once), 1);
@@ -108,8 +110,8 @@ TEST(Coro, AwaitingOneThatWasUsedIsAnInvalidState) {
   });
 }
 
-TEST(Coro, ResultsOfEveryKind) {
-  run_test([]() -> coro<> {
+TEST_P(CoroOnEvery, ResultsOfEveryKind) {
+  run([]() -> coro<> {
     int target = 7;
     int& same = co_await reference_to(target);
     EXPECT_EQ(&same, &target);
@@ -126,8 +128,8 @@ TEST(Coro, ResultsOfEveryKind) {
   });
 }
 
-TEST(Coro, AnErrorComesOutOfTheAwaitAsTheSameObject) {
-  run_test([]() -> coro<> {
+TEST_P(CoroOnEvery, AnErrorComesOutOfTheAwaitAsTheSameObject) {
+  run([]() -> coro<> {
     std::exception_ptr thrown;
     const auto failing_with = [](std::exception_ptr& seen) -> coro<> {
       try {
@@ -148,7 +150,7 @@ TEST(Coro, AnErrorComesOutOfTheAwaitAsTheSameObject) {
   });
 }
 
-TEST(Coro, AnErrorPassesThroughSeveralLevelsDestroyingTheirLocals) {
+TEST_P(CoroOnEvery, AnErrorPassesThroughSeveralLevelsDestroyingTheirLocals) {
   drop_counter drops;
   const auto leaf = [](drop_counter& drops) -> coro<int> {
     const auto local = drops.make();
@@ -158,11 +160,11 @@ TEST(Coro, AnErrorPassesThroughSeveralLevelsDestroyingTheirLocals) {
     const auto local = drops.make();
     co_return co_await leaf(drops);
   };
-  EXPECT_THROW(run_test(middle(drops)), std::runtime_error);
+  EXPECT_THROW(run(middle(drops)), std::runtime_error);
   EXPECT_EQ(drops.drops(), 2);
 }
 
-TEST(Coro, AResultWhoseMoveThrowsIsAnError) {
+TEST_P(CoroOnEvery, AResultWhoseMoveThrowsIsAnError) {
   struct throwing {
     throwing() = default;
     throwing(throwing&&) { throw std::logic_error("no move"); }
@@ -175,10 +177,10 @@ TEST(Coro, AResultWhoseMoveThrowsIsAnError) {
     throwing local;
     co_return std::move(local);
   };
-  EXPECT_THROW(static_cast<void>(run_test([&]() -> coro<> { static_cast<void>(co_await make()); })), std::logic_error);
+  EXPECT_THROW(static_cast<void>(run([&]() -> coro<> { static_cast<void>(co_await make()); })), std::logic_error);
 }
 
-TEST(Coro, AnErrorFromALocalsDestructionAfterTheValueDropsTheValue) {
+TEST_P(CoroOnEvery, AnErrorFromALocalsDestructionAfterTheValueDropsTheValue) {
   drop_counter drops;
   struct thrower {
     ~thrower() noexcept(false) { throw std::runtime_error("late"); }
@@ -187,7 +189,7 @@ TEST(Coro, AnErrorFromALocalsDestructionAfterTheValueDropsTheValue) {
     const thrower at_the_end;
     co_return drops.make();
   };
-  EXPECT_THROW(static_cast<void>(run_test(late(drops))), std::runtime_error);
+  EXPECT_THROW(static_cast<void>(run(late(drops))), std::runtime_error);
   EXPECT_EQ(drops.alive(), 0);
 }
 
@@ -201,17 +203,16 @@ TEST(Coro, APassedParameterThatThrowsOnItsWayInLeavesNothing) {
   EXPECT_THROW(static_cast<void>(taking(source)), std::runtime_error);  // ASan: the block is freed
 }
 
-TEST(Coro, MayBeMadeOnOneThreadAndAwaitedOnAnother) {
+TEST_P(CoroOnEvery, MayBeMadeOnOneThreadAndAwaitedOnAnother) {
   drop_counter drops;
-  coro<int> made = [](drop_counter::payload held) -> coro<int> { co_return held.value(); }(drops.make(5));
-  int result = 0;
-  std::thread([&] { result = run_test(std::move(made)); }).join();
-  EXPECT_EQ(result, 5);
+  const auto holding = [](drop_counter::payload held) -> coro<int> { co_return held.value(); };
+  std::optional<coro<int>> made;
+  std::thread([&] { made.emplace(holding(drops.make(5))); }).join();
+  EXPECT_EQ(run(std::move(*made)), 5);
 }
 
-TEST(Coro, GetWaitsOnAPlainThread) {
-  runtime rt({.workers = test::test_workers()});
-  const entered here = rt.enter();
+TEST_P(CoroOnEvery, GetWaitsOnAPlainThread) {
+  const entered here = rt().enter();
   EXPECT_EQ(value_of(3).get(), 3);
   do_nothing().get();
   EXPECT_THROW(failing("out").get(), std::runtime_error);
@@ -231,26 +232,28 @@ coro<std::uint64_t> nested(std::uint64_t depth) {
   co_return 1 + co_await nested(depth - 1);
 }
 
-TEST(Coro, AMillionNestedAwaitsDoNotGrowTheStack) { EXPECT_EQ(run_test(nested(1'000'000)), 1'000'000U); }
+TEST_P(CoroOnEvery, AMillionNestedAwaitsDoNotGrowTheStack) { EXPECT_EQ(run(nested(1'000'000)), 1'000'000U); }
 
 coro<> nested_failure(int depth) {
   if (depth == 0) throw std::runtime_error("bottom");
   co_await nested_failure(depth - 1);
 }
 
-TEST(Coro, AnErrorUnwindsADeepChainWithoutGrowingTheStack) { EXPECT_THROW(run_test(nested_failure(20'000)), std::runtime_error); }
+TEST_P(CoroOnEvery, AnErrorUnwindsADeepChainWithoutGrowingTheStack) {
+  EXPECT_THROW(run(nested_failure(20'000)), std::runtime_error);
+}
 
-TEST(Coro, AMillionReadyAwaitsInARowDoNotGrowTheStack) {
+TEST_P(CoroOnEvery, AMillionReadyAwaitsInARowDoNotGrowTheStack) {
   const auto summing = []() -> coro<std::uint64_t> {
     std::uint64_t sum = 0;
     for (int i = 0; i < 1'000'000; ++i) sum += static_cast<std::uint64_t>(co_await value_of(1));
     co_return sum;
   };
-  EXPECT_EQ(run_test(summing()), 1'000'000U);
+  EXPECT_EQ(run(summing()), 1'000'000U);
 }
 
 /// A destructor leaves one return statement by an exception; the body ends in another. The first value is destroyed.
-TEST(Coro, AReturnThatIsLeftByAnExceptionLeavesNoValue) {
+TEST_P(CoroOnEvery, AReturnThatIsLeftByAnExceptionLeavesNoValue) {
   struct thrower {
     ~thrower() noexcept(false) { throw std::runtime_error("left"); }  // NOLINT: that is the question
   };

@@ -11,12 +11,14 @@
 
 #include <sheaf/sheaf.hpp>
 
-#include "support/gate.hpp"
+#include "support/flavour.hpp"
 
 namespace sheaf {
 namespace {
 
 using namespace std::chrono_literals;
+
+SHEAF_ON_EVERY_FLAVOUR(DebugOnEvery);
 
 /// What a runtime has reported, line by line.
 class reports {
@@ -26,7 +28,7 @@ class reports {
       const detail::sync::lock_guard held(lock_);
       lines_.emplace_back(line);
     };
-    return {.workers = 2, .debug = debug, .slow_step = slow_step, .on_debug_report = add};
+    return {.debug = debug, .slow_step = slow_step, .on_debug_report = add};
   }
   [[nodiscard]] std::size_t about(std::string_view text) const {
     const detail::sync::lock_guard held(lock_);
@@ -50,32 +52,33 @@ struct counter {
 // ---- slow steps --------------------------------------------------------------------------------------------------------------
 
 /// Every step takes longer than a nanosecond, and none longer than an hour.
-TEST(Debug, Run12_AStepOverTheLimitIsReportedByName) {
+TEST_P(DebugOnEvery, Run12_AStepOverTheLimitIsReportedByName) {
   reports found;
-  runtime rt(found.options(1ns));
+  start(found.options(1ns), false);
   const auto steps = [](int) -> coro<> {
     co_await this_task::yield();
     co_await this_task::yield();
   };
-  rt.spawn(spawn_options{.name = "the slow one"}, steps, 1).get();
+  rt().spawn(spawn_options{.name = "the slow one"}, steps, 1).get();
   EXPECT_EQ(found.about("task 'the slow one' held its thread for"), 3U);
   EXPECT_EQ(found.count(), 3U);
 }
 
-TEST(Debug, Run12_ShorterStepsAreNot) {
+TEST_P(DebugOnEvery, Run12_ShorterStepsAreNot) {
   reports hour, endless, off;
   for (reports* const found : {&hour, &endless, &off}) {
-    runtime rt(found == &hour ? found->options(1h) : found == &endless ? found->options({}) : found->options(1ns, false));
-    EXPECT_EQ(rt.spawn(by_value, 3).get(), 3);
+    start(found == &hour ? found->options(1h) : found == &endless ? found->options({}) : found->options(1ns, false), false);
+    EXPECT_EQ(rt().spawn(by_value, 3).get(), 3);
+    destroy_runtime();
     EXPECT_EQ(found->count(), 0U);
   }
 }
 
 /// A blocking call holds a thread that is there to be held.
-TEST(Debug, BlockingCallsMayTakeTheirTime) {
+TEST_P(DebugOnEvery, BlockingCallsMayTakeTheirTime) {
   reports found;
-  runtime rt(found.options(1ns));
-  EXPECT_EQ(rt.spawn_blocking([] { return 4; }).get(), 4);
+  start(found.options(1ns), false);
+  EXPECT_EQ(rt().spawn_blocking([] { return 4; }).get(), 4);
   EXPECT_EQ(found.count(), 0U);
 }
 
@@ -83,16 +86,16 @@ TEST(Debug, ANegativeLimitIsRefused) { EXPECT_THROW(runtime({.slow_step = -1s}),
 
 // ---- reference parameters ----------------------------------------------------------------------------------------------------
 
-TEST(Debug, AStartedCoroutineWithReferenceParametersIsReportedByName) {
+TEST_P(DebugOnEvery, AStartedCoroutineWithReferenceParametersIsReportedByName) {
   reports found;
-  runtime rt(found.options({}));
+  start(found.options({}), false);
   const int number = 5;
-  EXPECT_EQ(rt.spawn(spawn_options{.name = "the borrower"}, by_reference(number)).get(), 5);
+  EXPECT_EQ(rt().spawn(spawn_options{.name = "the borrower"}, by_reference(number)).get(), 5);
   EXPECT_EQ(found.about("runtime::spawn starts task 'the borrower' from a coroutine with reference parameters"), 1U);
   counter counted;
-  EXPECT_EQ(rt.spawn(counted.next()).get(), 1);  // the object of a member function is a parameter
+  EXPECT_EQ(rt().spawn(counted.next()).get(), 1);  // the object of a member function is a parameter
   EXPECT_EQ(found.count(), 2U);
-  rt.run([&found]() -> coro<> {
+  run([&found]() -> coro<> {
     const int local = 6;
     std::vector<coro<int>> work;
     work.push_back(by_reference(local));
@@ -108,19 +111,19 @@ TEST(Debug, AStartedCoroutineWithReferenceParametersIsReportedByName) {
   });
 }
 
-TEST(Debug, WhatTheCallerAnswersForIsNotReported) {
+TEST_P(DebugOnEvery, WhatTheCallerAnswersForIsNotReported) {
   reports found;
-  runtime rt(found.options({}));
+  start(found.options({}), false);
   const int number = 7;
-  EXPECT_EQ(rt.spawn(borrowed(by_reference(number))).get(), 7);
-  EXPECT_EQ(rt.spawn(by_reference, std::cref(number)).get(), 7);  // the function with its arguments
-  EXPECT_EQ(rt.spawn(by_value(7)).get(), 7);
-  EXPECT_EQ(rt.run(by_reference(number)), 7);
+  EXPECT_EQ(rt().spawn(borrowed(by_reference(number))).get(), 7);
+  EXPECT_EQ(rt().spawn(by_reference, std::cref(number)).get(), 7);  // the function with its arguments
+  EXPECT_EQ(rt().spawn(by_value(7)).get(), 7);
+  EXPECT_EQ(run(by_reference(number)), 7);
   {
-    const entered current = rt.enter();
+    const entered current = rt().enter();
     EXPECT_EQ(by_reference(number).get(), 7);
   }
-  rt.run([&number]() -> coro<> {
+  run([&number]() -> coro<> {
     EXPECT_EQ(co_await by_reference(number), 7);
     const auto [first, second] = co_await when_all(by_reference(number), by_reference(number));
     EXPECT_EQ(first + second, 14);
@@ -131,28 +134,27 @@ TEST(Debug, WhatTheCallerAnswersForIsNotReported) {
 }
 
 /// The promise of a coroutine with reference parameters is another class: results of every kind, errors and refusals as ever.
-TEST(Debug, ReferenceParametersChangeNothingElse) {
-  runtime rt({.workers = 1});
+TEST_P(DebugOnEvery, ReferenceParametersChangeNothingElse) {
   int number = 8;
   const auto reference = [](int& kept) -> coro<int&> { co_return kept; };
-  EXPECT_EQ(&rt.run(reference(number)), &number);
+  EXPECT_EQ(&run(reference(number)), &number);
   const auto nothing = [](int& kept) -> coro<> {
     ++kept;
     co_return;
   };
-  rt.run(nothing(number));
+  run(nothing(number));
   EXPECT_EQ(number, 9);
   const auto failure = [](int& kept) -> coro<std::string> {
     if (kept == 9) throw std::runtime_error("nine");
     co_return "";
   };
-  EXPECT_THROW(rt.run(failure(number)), std::runtime_error);
+  EXPECT_THROW(run(failure(number)), std::runtime_error);
   {
     const auto dropped = failure(number);
   }
   coro<> empty = nothing(number);
-  rt.run(std::move(empty));
-  EXPECT_THROW(static_cast<void>(rt.spawn(borrowed(std::move(empty)))), invalid_state);
+  run(std::move(empty));
+  EXPECT_THROW(static_cast<void>(rt().spawn(borrowed(std::move(empty)))), invalid_state);
 }
 
 }  // namespace

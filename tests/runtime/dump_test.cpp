@@ -1,6 +1,9 @@
 /// dump(): a line for every task that has not completed, with what it waits for.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstddef>
+#include <memory>
 #include <source_location>
 #include <string>
 #include <thread>
@@ -9,6 +12,7 @@
 
 #include <fmt/core.h>
 
+#include <sheaf/future.hpp>
 #include <sheaf/gather.hpp>
 #include <sheaf/runtime.hpp>
 #include <sheaf/semaphore.hpp>
@@ -157,6 +161,60 @@ TEST_P(DumpOnEvery, Graph01_WhoWaitsForATask) {
   });
 }
 
+/// Who keeps the promise is not known; who waits, and who waits behind those, is.
+TEST_P(DumpOnEvery, Graph01_WhoWaitsForAFuture) {
+  run([]() -> coro<> {
+    promise<> pending;
+    const future<> result = pending.get_future();
+    const auto wait_for_it = [](future<> from) -> coro<> { co_await from; };
+    const auto wait_behind = [](task<> target) -> coro<> { co_await target; };
+    const task<> first = spawn(spawn_options{.name = "first"}, wait_for_it, result);
+    const task<> second = spawn(spawn_options{.name = "second"}, wait_for_it, result);
+    const task<> behind = spawn(spawn_options{.name = "behind"}, wait_behind, first);
+    const task<> last = spawn(spawn_options{.name = "last"}, wait_behind, behind);
+    const std::vector<task<>> all{first, second, behind, last};
+    for (const task<>& each : all) co_await until_parked(each);
+    std::string dump = runtime::current()->dump();
+    EXPECT_EQ(line_of(dump, "first"), "waits for a promise, 0.000 s old, awaited by 'behind'");
+    EXPECT_EQ(line_of(dump, "second"), "waits for a promise, 0.000 s old");
+    EXPECT_EQ(line_of(dump, "behind"), "waits for task 'first', 0.000 s old, awaited by 'last'");
+    EXPECT_EQ(line_of(dump, "last"), "waits for task 'behind', 0.000 s old");
+    pending.set_value();
+    for (const task<>& each : all) co_await each;
+  });
+}
+
+/// Tasks that wait for one another, one of them through a gather: a line for each, and no more.
+TEST_P(DumpOnEvery, Graph01_ACycleIsPrintedOnce) {
+  run([]() -> coro<> {
+    const gate start;
+    const auto ring = std::make_shared<std::vector<task<>>>();
+    const auto wait_for_next = [](gate start, std::shared_ptr<std::vector<task<>>> ring, std::size_t next) -> coro<> {
+      co_await start;
+      co_await ring->at(next);
+    };
+    const auto gather_next = [](gate start, std::shared_ptr<std::vector<task<>>> ring) -> coro<> {
+      co_await start;
+      co_await gather(ring->at(0));
+    };
+    ring->push_back(spawn(spawn_options{.name = "north"}, wait_for_next, start, ring, 1));
+    ring->push_back(spawn(spawn_options{.name = "east"}, wait_for_next, start, ring, 2));
+    ring->push_back(spawn(spawn_options{.name = "south"}, gather_next, start, ring));
+    const std::vector<task<>> all = *ring;
+    start.open();
+    const auto closed = [&] { return test::waiters_of(all[0]) + test::waiters_of(all[1]) + test::waiters_of(all[2]) == 3; };
+    co_await test::until(closed);
+    for (const task<>& each : all) co_await until_parked(each);
+    const std::string dump = runtime::current()->dump();
+    EXPECT_EQ(line_of(dump, "north").find("waits for task 'east', 0.000 s old, awaited by 'task-"), 0U) << dump;
+    EXPECT_EQ(line_of(dump, "east"), "waits for task 'south', 0.000 s old, awaited by 'north'");
+    EXPECT_NE(line_of(dump, "south").find(", 0.000 s old, awaited by 'east'"), std::string::npos) << dump;
+    EXPECT_EQ(std::ranges::count(dump, '\n'), 5) << dump;  // these, the gather and this task
+    all[0].cancel();
+    for (const task<>& each : all) co_await until_complete(each);
+  });
+}
+
 TEST_P(DumpOnEvery, SaysWhereATaskWasStartedIfItWasTold) {
   run([]() -> coro<> {
     const gate never;
@@ -191,7 +249,7 @@ TEST_P(DumpOnEvery, LinesComeInTheOrderOfIds) {
 }
 
 /// A look holds parked tasks for a moment; what comes in meanwhile is not lost.
-TEST(Dump, LookingWhileTasksAreWokenAndCancelled) {
+TEST(Dump, Graph01_LookingWhileTasksAreWokenAndCancelled) {
   runtime rt({.workers = 2});
   const gate done;
   std::thread looking([&] {

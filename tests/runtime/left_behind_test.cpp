@@ -1,12 +1,15 @@
 /// Threads in a blocking get() whose task is left behind with a blocking call: shutdown returns without them, and neither time nor other
 /// runtimes miss them.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <fstream>
 #include <functional>
 #include <optional>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -63,6 +66,16 @@ void in_a_process_of_its_own(Body body) {
     std::_Exit(::testing::Test::HasFailure() ? 1 : 0);
   };
   EXPECT_EXIT(child(), ::testing::ExitedWithCode(0), "");
+}
+
+/// How often this thread of ours has gone to sleep so far.
+long sleeps_of(pid_t thread) {
+  std::ifstream status("/proc/self/task/" + std::to_string(thread) + "/status");
+  std::string word;
+  while (status >> word && word != "voluntary_ctxt_switches:") continue;
+  long times = 0;
+  status >> times;
+  return times;
 }
 
 runtime_options impatient(runtime_options options) {
@@ -278,16 +291,17 @@ TEST(LeftBehindDeathTest, OnOneTbbAndAManualClockAGetInACleanupIsTold) {
   });
 }
 
-/// `theirs` belongs to a runtime that goes on, so the wait of a task that is left behind is not for ever.
+/// `theirs` belongs to a runtime that goes on, so the wait of a task that is left behind is not for ever. `end` is told which thread waits.
 template <class Begin, class End>
 void wait_for_a_task_of_another_runtime(manual_clock* clock, const task<>& theirs, Begin begin, End end) {
   hung_call call;
-  std::atomic<bool> ready{false}, cleaning{false}, got{false};
+  std::atomic<bool> ready{false}, got{false};
+  std::atomic<pid_t> cleaning{0};
   const auto waits = [&]() -> coro<> {
     ready.store(true);
     const bool asked = co_await test::until_asked_to_stop();
     if (!asked) co_return;
-    cleaning.store(true);
+    cleaning.store(::gettid());
     theirs.get();
     got.store(true);
   };
@@ -301,8 +315,8 @@ void wait_for_a_task_of_another_runtime(manual_clock* clock, const task<>& their
     test::spin_until([&] { return ready.load(); });
     begin();
     ends = std::thread([&] {
-      test::spin_until([&] { return cleaning.load(); });
-      end();
+      test::spin_until([&] { return cleaning.load() != 0; });
+      end(cleaning.load());
     });
   }
   ends.join();
@@ -315,8 +329,9 @@ TEST(LeftBehindDeathTest, NotSoAGetForATaskOfAnotherRuntime) {
     const test::gate open;
     runtime other({.workers = 1});
     const task<> theirs = other.spawn([](const test::gate& open) -> coro<> { co_await open; }, open);
-    const auto end = [&] {
-      std::this_thread::sleep_for(80ms);  // orders nothing: longer than a thread takes to find itself left behind
+    const auto end = [&](pid_t waiting) {
+      const long before = sleeps_of(waiting);
+      test::spin_until([&] { return sleeps_of(waiting) >= before + 3; });  // in between it looks whether it is left behind
       open.open();
     };
     wait_for_a_task_of_another_runtime(nullptr, theirs, [] {}, end);
@@ -329,7 +344,7 @@ TEST(LeftBehindDeathTest, NotSoAGetForATaskOfAnotherRuntimeThatSleepsOnTheSameCl
     auto held = std::make_optional(clock.hold());
     runtime other({.workers = 1, .clock = &clock});
     const task<> theirs = other.spawn([]() -> coro<> { co_await sleep_for(1h); });
-    wait_for_a_task_of_another_runtime(&clock, theirs, [&] { held.reset(); }, [] {});
+    wait_for_a_task_of_another_runtime(&clock, theirs, [&] { held.reset(); }, [](pid_t) {});
     EXPECT_EQ(clock.now(), 1h);
   });
 }
@@ -423,11 +438,12 @@ TEST(LeftBehindDeathTest, AWaitThatSharesWhatItUsesIsGivenUpAlsoIfItWasCancelled
 /// and takes none before it leaves.
 void run_what_is_queued(bool unseated) {
   hung_call call;
-  std::atomic<bool> begun{false}, gone{false}, blocks{false}, runs{false}, ends{false};
+  std::atomic<bool> gone{false}, blocks{false}, runs{false}, ends{false};
+  std::atomic<pid_t> begun{0};
   event never, comes;
   const auto waits = [&]() -> coro<> {
     const auto work = [&]() -> coro<> {
-      begun.store(true);
+      begun.store(::gettid());
       test::spin_until([&] { return gone.load(); });
       try {
         co_await this_task::yield();
@@ -456,13 +472,15 @@ void run_what_is_queued(bool unseated) {
     test::spin_until([&] { return runs.load(); });
   }
   (void)rt->spawn(borrowed(waits()));
-  test::spin_until([&] { return begun.load(); });
+  test::spin_until([&] { return begun.load() != 0; });
   const task<> queued = rt->spawn([] {});
   const detail::runtime_core& core = *detail::task_access::core(queued).runtime;
   std::thread later([&] {
     test::spin_until([&] { return core.gone(); });  // it is kept then
+    const long before = sleeps_of(begun.load());
     gone.store(true);
-    std::this_thread::sleep_for(20ms);  // orders nothing: sooner, and the thread without a seat leaves first
+    // Asleep, it has offered its seat, for a thread without one that leaves.
+    test::spin_until([&] { return sleeps_of(begun.load()) >= before + 2; });
     ends.store(true);
   });
   rt.reset();

@@ -17,8 +17,8 @@
 #include <sheaf/this_task.hpp>
 
 #include "support/drop_counter.hpp"
+#include "support/flavour.hpp"
 #include "support/gate.hpp"
-#include "support/run_test.hpp"
 #include "support/until.hpp"
 
 namespace sheaf {
@@ -27,11 +27,28 @@ namespace {
 using namespace std::chrono_literals;
 using test::drop_counter;
 using test::gate;
-using test::run_test;
+
+/// Here run() is that of a program, on a runtime of its own: it hides the fixture's.
+class RunOnEvery : public test::on_flavour {
+ protected:
+  template <class Main>
+  decltype(auto) run(Main&& main, runtime_options options = {}) {
+    return sheaf::run(std::forward<Main>(main), on_this(std::move(options), false));
+  }
+  /// On manual time.
+  template <class Main>
+  decltype(auto) run_test(Main&& main, runtime_options options = {}) {
+    return sheaf::run(std::forward<Main>(main), on_this(std::move(options)));
+  }
+};
+INSTANTIATE_TEST_SUITE_P(On, RunOnEvery,
+                         testing::Values(test::flavour::native_1, test::flavour::native_2, test::flavour::native_8,
+                                         test::flavour::tbb, test::flavour::host_loop),
+                         test::flavour_name);
 
 coro<> wait_at(gate at) { co_await at; }
 
-TEST(Run, Run01_MainsValueOrErrorComesOut) {
+TEST_P(RunOnEvery, Run01_MainsValueOrErrorComesOut) {
   EXPECT_EQ(run([]() -> coro<int> { co_return 3; }), 3);
   EXPECT_EQ(*run([]() -> coro<std::unique_ptr<int>> { co_return std::make_unique<int>(4); }), 4);
   int target = 0;
@@ -45,7 +62,7 @@ TEST(Run, Run01_MainsValueOrErrorComesOut) {
                std::runtime_error);
 }
 
-TEST(Run, Run20_TheResultIsMovedOutAndNeverCopied) {
+TEST_P(RunOnEvery, Run20_TheResultIsMovedOutAndNeverCopied) {
   drop_counter drops;
   {
     const auto result = run([&drops]() -> coro<drop_counter::copyable> { co_return drops.make_copyable(5); });
@@ -57,9 +74,9 @@ TEST(Run, Run20_TheResultIsMovedOutAndNeverCopied) {
 }
 
 template <class Main>
-concept runnable = requires(Main main) { run(std::move(main)); };
+concept runnable = requires(Main main) { sheaf::run(std::move(main)); };
 
-TEST(Run, Run02_TakesACoroOrACallableThatMakesOne) {
+TEST_P(RunOnEvery, Run02_TakesACoroOrACallableThatMakesOne) {
   const auto made = [](int value) -> coro<int> { co_return value; };
   EXPECT_EQ(run(made(1)), 1);
   const auto making = [&made] { return made(2); };
@@ -67,7 +84,7 @@ TEST(Run, Run02_TakesACoroOrACallableThatMakesOne) {
   static_assert(!runnable<int> && !runnable<int (*)()>);
 }
 
-TEST(Run, ACancelledMainIsATaskCancelled) {
+TEST_P(RunOnEvery, ACancelledMainIsATaskCancelled) {
   try {
     run_test([]() -> coro<> {
       this_task::handle().cancel("no more");
@@ -79,7 +96,7 @@ TEST(Run, ACancelledMainIsATaskCancelled) {
   }
 }
 
-TEST(Run, Run03_InATaskItIsRefusedAndTheCoroutineDestroyedUnrun) {
+TEST_P(RunOnEvery, Run03_InATaskItIsRefusedAndTheCoroutineDestroyedUnrun) {
   drop_counter drops;
   bool ran = false;
   const auto inner = [](drop_counter::payload, bool& ran) -> coro<> {
@@ -87,20 +104,20 @@ TEST(Run, Run03_InATaskItIsRefusedAndTheCoroutineDestroyedUnrun) {
     co_return;
   };
   run_test([&]() -> coro<> {
-    EXPECT_THROW(run(inner(drops.make(), ran)), invalid_state);
+    EXPECT_THROW(sheaf::run(inner(drops.make(), ran)), invalid_state);
     EXPECT_THROW(runtime::current()->run(inner(drops.make(), ran)), invalid_state);
-    co_await spawn([&] { EXPECT_THROW(run(inner(drops.make(), ran)), invalid_state); });
+    co_await spawn([&] { EXPECT_THROW(sheaf::run(inner(drops.make(), ran)), invalid_state); });
     co_return;
   });
   EXPECT_EQ(drops.drops(), 3);
   EXPECT_FALSE(ran);
 }
 
-TEST(Run, Mt41_InABlockingCallItIsAllowed) {
+TEST_P(RunOnEvery, Mt41_InABlockingCallItIsAllowed) {
   const int value = run_test([]() -> coro<int> {
     auto call = spawn_blocking([] {
       runtime* const outer = runtime::current();
-      const int inner = run([outer]() -> coro<int> {
+      const int inner = sheaf::run([outer]() -> coro<int> {
         EXPECT_NE(runtime::current(), outer);
         co_return 6;
       });
@@ -112,7 +129,7 @@ TEST(Run, Mt41_InABlockingCallItIsAllowed) {
   EXPECT_EQ(value, 6);
 }
 
-TEST(Run, Run04_LeftoversAreCancelledAndAwaited) {
+TEST_P(RunOnEvery, Run04_LeftoversAreCancelledAndAwaited) {
   drop_counter drops;
   std::atomic<int> unwound{0};
   const int value = run_test([&]() -> coro<int> {
@@ -138,7 +155,7 @@ TEST(Run, Run04_LeftoversAreCancelledAndAwaited) {
   EXPECT_EQ(drops.drops(), 10);
 }
 
-TEST(Run, Run04_StubbornLeftoversAreWaitedFor) {
+TEST_P(RunOnEvery, Run04_StubbornLeftoversAreWaitedFor) {
   bool ended = false;
   run_test([&]() -> coro<> {
     const task<> stubborn = spawn(
@@ -156,11 +173,10 @@ TEST(Run, Run04_StubbornLeftoversAreWaitedFor) {
   EXPECT_TRUE(ended);
 }
 
-TEST(Run, Run06_ALeftoverThatFailsIsReportedAndMainsValueStands) {
+TEST_P(RunOnEvery, Run06_ALeftoverThatFailsIsReportedAndMainsValueStands) {
   std::mutex lock;
   std::vector<std::string> reports;
-  manual_clock clock;
-  runtime_options options{.workers = 1, .clock = &clock};
+  runtime_options options;
   options.on_unobserved_error = [&](std::string_view name, const std::exception_ptr& error) {
     const std::lock_guard guard(lock);
     try {
@@ -169,7 +185,7 @@ TEST(Run, Run06_ALeftoverThatFailsIsReportedAndMainsValueStands) {
       reports.push_back(std::string(name) + ": " + caught.what());
     }
   };
-  const int value = run(
+  const int value = run_test(
       []() -> coro<int> {
         const gate never;
         const task<> left = spawn(
@@ -190,7 +206,7 @@ TEST(Run, Run06_ALeftoverThatFailsIsReportedAndMainsValueStands) {
   EXPECT_EQ(reports, std::vector<std::string>{"left: cleanup"});
 }
 
-TEST(Run, Run17_AFailingMainStillCancelsTheRest) {
+TEST_P(RunOnEvery, Run17_AFailingMainStillCancelsTheRest) {
   drop_counter drops;
   const auto main = [](drop_counter& drops) -> coro<> {
     const task<> left = spawn([](drop_counter::payload) -> coro<> { co_await sleep_for(1h); }, drops.make());
@@ -201,7 +217,7 @@ TEST(Run, Run17_AFailingMainStillCancelsTheRest) {
   EXPECT_EQ(drops.drops(), 1);
 }
 
-TEST(Run, Run19_WaitsForBlockingCallsThatAreOut) {
+TEST_P(RunOnEvery, Run19_WaitsForBlockingCallsThatAreOut) {
   const gate inside, leave;
   std::atomic<bool> returned{false};
   run([&]() -> coro<> {
@@ -219,7 +235,7 @@ TEST(Run, Run19_WaitsForBlockingCallsThatAreOut) {
   EXPECT_TRUE(returned.load());
 }
 
-TEST(Run, MainThatCanNeverGoOnIsADeadlockNamingWhatWaits) {
+TEST_P(RunOnEvery, MainThatCanNeverGoOnIsADeadlockNamingWhatWaits) {
   try {
     run_test([]() -> coro<> {
       const gate never;
@@ -236,9 +252,9 @@ TEST(Run, MainThatCanNeverGoOnIsADeadlockNamingWhatWaits) {
 
 // ---- SIGINT ------------------------------------------------------------------------------------------------------------------
 
-runtime_options interruptible() { return {.workers = test::test_workers(), .cancel_on_sigint = true}; }
+runtime_options interruptible() { return {.cancel_on_sigint = true}; }
 
-TEST(Run, Run13_TheFirstInterruptCancelsMainWhichMayCleanUp) {
+TEST_P(RunOnEvery, Run13_TheFirstInterruptCancelsMainWhichMayCleanUp) {
   bool cleaned_up = false;
   const auto waiting = [](bool& cleaned_up) -> coro<> {
     std::raise(SIGINT);
@@ -258,7 +274,7 @@ TEST(Run, Run13_TheFirstInterruptCancelsMainWhichMayCleanUp) {
   EXPECT_TRUE(cleaned_up);
 }
 
-TEST(Run, Run13_AMainThatSpinsOnYieldsIsInterruptedToo) {
+TEST_P(RunOnEvery, Run13_AMainThatSpinsOnYieldsIsInterruptedToo) {
   EXPECT_THROW(run(
                    []() -> coro<> {
                      std::raise(SIGINT);
@@ -268,7 +284,7 @@ TEST(Run, Run13_AMainThatSpinsOnYieldsIsInterruptedToo) {
                interrupted);
 }
 
-TEST(Run, Run13_AMainThatDoesNotObeyKeepsItsValue) {
+TEST_P(RunOnEvery, Run13_AMainThatDoesNotObeyKeepsItsValue) {
   EXPECT_EQ(run(
                 []() -> coro<int> {
                   std::raise(SIGINT);
@@ -282,7 +298,7 @@ TEST(Run, Run13_AMainThatDoesNotObeyKeepsItsValue) {
             8);
 }
 
-TEST(Run, Run14_AMainCancelledBySomebodyElseIsPlainlyCancelled) {
+TEST_P(RunOnEvery, Run14_AMainCancelledBySomebodyElseIsPlainlyCancelled) {
   EXPECT_THROW(run(
                    []() -> coro<> {
                      this_task::handle().cancel();
@@ -292,7 +308,7 @@ TEST(Run, Run14_AMainCancelledBySomebodyElseIsPlainlyCancelled) {
                task_cancelled);
 }
 
-TEST(Run, Run15_TheHandlerIsRestoredAndOneRunAtATimeIsInCharge) {
+TEST_P(RunOnEvery, Run15_TheHandlerIsRestoredAndOneRunAtATimeIsInCharge) {
   struct sigaction mine = {};
   mine.sa_handler = SIG_IGN;
   struct sigaction before = {};
@@ -302,7 +318,7 @@ TEST(Run, Run15_TheHandlerIsRestoredAndOneRunAtATimeIsInCharge) {
         struct sigaction now = {};
         sigaction(SIGINT, nullptr, &now);
         EXPECT_NE(now.sa_handler, SIG_IGN);
-        auto inner = spawn_blocking([] { return run([]() -> coro<int> { co_return 1; }, interruptible()); });
+        auto inner = spawn_blocking([] { return sheaf::run([]() -> coro<int> { co_return 1; }, interruptible()); });
         EXPECT_EQ(co_await std::move(inner), 1);  // not in charge, yet it works
       },
       interruptible());

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include <sheaf/sleep.hpp>
+#include <sheaf/task_local.hpp>
 #include <sheaf/this_task.hpp>
 
 #include "support/drop_counter.hpp"
@@ -87,13 +88,32 @@ TEST(Runtime, EnterNestsAndEndsWithItsScope) {
   EXPECT_EQ(runtime::current(), nullptr);
 }
 
+/// What a run leaves behind is there for the next one, with the values that it was started with. There is no context besides: those of a
+/// main end with it, and the next one begins without.
 TEST_P(RuntimeOnEvery, Run08_SeveralRunsShareOneRuntime) {
+  const task_local<int> setting;
+  const gate open;
   task<int> kept;
-  run([&kept]() -> coro<> {
-    kept = spawn([] { return 3; });
+  runtime* const mine = &rt();
+  run([&]() -> coro<> {
+    EXPECT_EQ(runtime::current(), mine);
+    const auto reads_late = [&setting](gate open) -> coro<int> {
+      co_await open;
+      co_return setting.get();
+    };
+    setting.set(3);
+    kept = spawn(reads_late, open);
+    setting.set(4);
     co_return;
   });
-  const int value = run([&kept]() -> coro<int> { co_return co_await kept; });
+  EXPECT_FALSE(setting.has_value());
+  const int value = run([&]() -> coro<int> {
+    EXPECT_EQ(runtime::current(), mine);
+    EXPECT_FALSE(setting.has_value());
+    setting.set(5);
+    open.open();
+    co_return co_await kept;
+  });
   EXPECT_EQ(value, 3);
 }
 

@@ -294,7 +294,7 @@ TEST_P(SemaphoreOnEvery, Sem12_CancellingTheLargeOneLetsTheSmallOnesPass) {
   });
 }
 
-/// Decision 8: what was granted to a waiter that is cancelled before it has run goes to the next one.
+/// What was granted to a wait that is cancelled before it has run is passed on: docs/decisions/cancel-on-the-worker.md.
 TEST_P(SemaphoreOnEvery, APermitGrantedAndCancelledAtOnceIsPassedOn) {
   semaphore sem(0);
   notes order;
@@ -358,7 +358,7 @@ TEST_P(SemaphoreOnEvery, ReleaseFromAPlainThreadAndFromDestructors) {
   EXPECT_EQ(sem.available(), 1U);
 }
 
-/// Program 68 in CASES.md: a hundred jobs of 0.2 s with ten permits.
+/// Ten at a time, each for 0.2 s: two seconds for all.
 TEST_P(SemaphoreOnEvery, Program68_AHundredJobsWithTenPermits) {
   semaphore sem(10);
   run([&]() -> coro<> {

@@ -1,5 +1,7 @@
 /// The end of a runtime: what is left is cancelled and awaited, everything is destroyed once, and what does not end is named.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -251,7 +253,50 @@ TEST_P(ShutdownOnEvery, Mt47_ShutdownForAnswersFalseWhileACallIsOutAndTrueOnceIt
   EXPECT_TRUE(call.done());
 }
 
-/// Decision 12: after a false answer the destructor leaves the thread behind, with what it uses.
+/// What is written to stderr while it lives, to be read meanwhile.
+class captured_stderr {
+ public:
+  captured_stderr() : outer_(::dup(STDERR_FILENO)) {
+    EXPECT_EQ(::pipe2(ends_, O_NONBLOCK), 0);
+    ::dup2(ends_[1], STDERR_FILENO);
+  }
+  captured_stderr(const captured_stderr&) = delete;
+  captured_stderr& operator=(const captured_stderr&) = delete;
+  ~captured_stderr() {
+    ::dup2(outer_, STDERR_FILENO);
+    for (const int each : {outer_, ends_[0], ends_[1]}) ::close(each);
+  }
+  /// All of it so far. One thread at a time.
+  const std::string& text() {
+    char some[256];
+    for (ssize_t got = 0; (got = ::read(ends_[0], some, sizeof some)) > 0;) text_.append(some, static_cast<std::size_t>(got));
+    return text_;
+  }
+
+ private:
+  int outer_;
+  int ends_[2]{};
+  std::string text_;
+};
+
+/// In real time that takes five seconds of patience. Manual time is out of patience at once when it cannot move.
+TEST_P(ShutdownOnEvery, WhatItWaitsForIsNamedOnStderrOnce) {
+  const gate leave;
+  const task<int> stubborn = rt().spawn(spawn_options{.name = "stubborn"}, test::pass_stubbornly, leave, nullptr);
+  run([stubborn]() -> coro<> { co_await test::until_parked(stubborn); });
+  captured_stderr output;
+  std::thread outside([&] {
+    test::spin_until([&] { return output.text().find("s old\n") != std::string::npos; });
+    leave.open();
+  });
+  destroy_runtime();
+  outside.join();
+  EXPECT_EQ(output.text(), "sheaf: runtime shutdown waits for:\nstubborn (id " + std::to_string(stubborn.id()) +
+                               "): waits for a gate, 0.000 s old\n");
+  EXPECT_EQ(stubborn.get(), 1);
+}
+
+/// After a false answer the destructor leaves the thread behind, with what it uses.
 TEST(Shutdown, Mt47_AfterAFalseAnswerTheDestructorLeavesTheCallBehind) {
   drop_counter drops;
   const gate inside, leave, used;

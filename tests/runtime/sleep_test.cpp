@@ -188,7 +188,7 @@ TEST_P(SleepOnEvery, TheLongestSleepsDoNotOverflow) {
   });
 }
 
-/// Decision 13: a blocking call that is out stops time, unless it waits in get() itself.
+/// A blocking call that is out stops time, unless it waits in get() itself.
 TEST_P(SleepOnEvery, Sleep08_TimeStandsStillWhileABlockingCallIsOut) {
   const gate inside, leave;
   auto call = rt().spawn_blocking(

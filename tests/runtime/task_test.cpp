@@ -321,7 +321,7 @@ TEST_P(TaskOnEvery, ResultsWithoutDefaultConstructionReferencesAndVoid) {
   });
 }
 
-/// R4 in CASES.md: nothing is unwrapped behind one's back.
+/// Nothing is unwrapped behind one's back.
 TEST_P(TaskOnEvery, Task26_ATaskThatReturnsATaskYieldsThatTask) {
   run([]() -> coro<> {
     task<task<int>> outer = spawn([] { return spawn([] { return 4; }); });

@@ -137,7 +137,7 @@ TEST_P(UnobservedOnEvery, ValuesAndCancelledOutcomesAreNeverReported) {
   EXPECT_EQ(reports(), k_nothing);
 }
 
-/// W18: asyncio goes silent when a failed task is "cancelled" afterwards.
+/// asyncio goes silent when a failed task is "cancelled" afterwards.
 TEST_P(UnobservedOnEvery, Task18_CancelAfterTheEndDoesNotSilenceTheReport) {
   run([this]() -> coro<> {
     const gate open;

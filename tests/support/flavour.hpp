@@ -43,14 +43,15 @@ inline std::string_view to_string(flavour which) {
 }
 inline void PrintTo(flavour which, std::ostream* out) { *out << to_string(which); }
 
-/// A test that makes no sense on one flavour. `test` empty: every test of the suite.
+/// A test that makes no sense on one flavour, or is on none, as a plain TEST. `test` empty: every test of the suite.
 struct flavour_exception {
   std::string_view suite;
   std::string_view test;
-  flavour where;
+  std::optional<flavour> where;
   const char* reason;
 };
-/// All of them, with their reasons.
+inline constexpr std::optional<flavour> k_on_none = std::nullopt;
+/// Of suites that are on every flavour, and of plain TESTs that stand beside them, with the reasons.
 inline constexpr flavour_exception k_flavour_exceptions[] = {
     {"GetOnEvery", "ATaskMayBlockForATaskThatHasStarted", flavour::host_loop,
      "the host's only thread cannot wait in a task (would_deadlock)"},
@@ -59,6 +60,12 @@ inline constexpr flavour_exception k_flavour_exceptions[] = {
     {"ShutdownOnEvery", "TwoThreadsMayShutDownAtOnce", flavour::host_loop, "only the host's thread can run what is left"},
     {"ResultDestructors", "WhoIsWokenByOneMayBeWaitedForInIt", flavour::native_1, "it blocks a worker for another one"},
     {"ResultDestructors", "AGroupEndsAfterThoseOfItsChildren", flavour::native_1, "it blocks a worker for another one"},
+    {"CancelToken", "", k_on_none, "a token of no task"},
+    {"Coro", "", k_on_none, "a coroutine that no runtime sees"},
+    {"Debug", "", k_on_none, "the options are refused, so there is no runtime"},
+    {"Fut", "", k_on_none, "promise and future by themselves, without a task or a runtime"},
+    {"Queue", "", k_on_none, "the attempts, which no task has to make"},
+    {"RunDeathTest", "", k_on_none, "the signal ends the process, whoever runs its tasks"},
 };
 
 /// A runtime of the flavour on a manual clock; at the end no task may be left that the test did not leave on purpose.
@@ -79,14 +86,16 @@ class on_flavour : public testing::TestWithParam<flavour> {
     for (const task<>& each : occupying_) {
       if (!each.cancelled()) each.get();
     }
-    if (expect_no_tasks_) EXPECT_EQ(runtime_->dump(), "") << "tasks left at the end";
+    if (expect_no_tasks_) {
+      EXPECT_EQ(runtime_->dump(), "") << "tasks left at the end";
+    }
     runtime_.reset();
     executor_.reset();
   }
 
-  /// Makes the runtime with these options; before the first rt(). `options.clock` is the fixture's unless it was set.
-  runtime& start(runtime_options options, bool manual_time = true) {
-    if (manual_time) options.clock = &clock_;
+  /// Options for a runtime of the flavour, on the fixture's clock unless told otherwise or `options.clock` was set.
+  runtime_options on_this(runtime_options options, bool manual_time = true) {
+    if (manual_time && options.clock == nullptr) options.clock = &clock_;
     switch (GetParam()) {
       case flavour::native_1:
         options.workers = 1;
@@ -98,20 +107,24 @@ class on_flavour : public testing::TestWithParam<flavour> {
         options.workers = 8;
         break;
       case flavour::tbb:
-        executor_ = std::make_unique<tbb_executor>(2);
+        if (!executor_) executor_ = std::make_unique<tbb_executor>(2);
         break;
       case flavour::host_loop:
-        executor_ = std::make_unique<inline_executor>();
+        if (!executor_) executor_ = std::make_unique<inline_executor>();
         break;
     }
     options.executor = executor_.get();
-    return runtime_.emplace(std::move(options));
+    return options;
+  }
+  /// Makes the fixture's runtime; before the first rt().
+  runtime& start(runtime_options options, bool manual_time = true) {
+    return runtime_.emplace(on_this(std::move(options), manual_time));
   }
   runtime& rt() { return runtime_ ? *runtime_ : start({}); }
   manual_clock& clock() { return clock_; }
   /// Runs a coroutine, or a callable that makes one, as the main task.
   template <class Main>
-  auto run(Main&& main) {
+  decltype(auto) run(Main&& main) {
     return rt().run(std::forward<Main>(main));
   }
   /// Every thread that runs tasks is busy until the gate opens: what is spawned meanwhile does not start.
