@@ -176,6 +176,48 @@ void fire_against_close() {
   t.get();
 }
 
+/// What came before set() is seen by who passes, and by who looks.
+void event_shows_what_came_before() {
+  runtime rt({.workers = 1});
+  event happened;
+  written before;
+  const auto waits = [](event& happened, const written& before) -> coro<> {
+    co_await happened.wait();
+    before.read();
+  };
+  const task<> passes = rt.spawn(waits, std::ref(happened), std::cref(before));
+  together({[&] {
+              before.write();
+              happened.set();
+            },
+            [&] {
+              if (happened.is_set()) before.read();
+            }});
+  passes.get();
+}
+
+/// What came before a request is seen by who is stopped by it, and by who looks.
+void request_shows_what_came_before() {
+  runtime rt({.workers = 1});
+  event never;
+  written before;
+  const auto waits = [](event& never, const written& before) -> coro<> {
+    try {
+      if (this_task::token().requested()) before.read();
+      co_await never.wait();
+    } catch (const cancelled&) {
+      before.read();
+      throw;
+    }
+  };
+  const task<> t = rt.spawn(waits, std::ref(never), std::cref(before));
+  together({[&] {
+    before.write();
+    t.cancel();
+  }});
+  wait_out(t);
+}
+
 /// Who has passed may destroy the event at once.
 void event_destroyed_by_who_passed() {
   runtime rt({.workers = 1});
@@ -218,6 +260,8 @@ const std::array k_scenarios{
     scenario{"queue.item_against_cancel", item_against_cancel, {.preemptions = 1, .random_runs = 2000}},
     scenario{"mutex.lock_against_cancel", lock_against_cancel, {.preemptions = 1, .random_runs = 2000}},
     scenario{"event.set_against_cancel", event_against_cancel, {.preemptions = 1, .random_runs = 2000}},
+    scenario{"event.shows_what_came_before", event_shows_what_came_before, {.preemptions = 2, .random_runs = 2000}},
+    scenario{"callback.request_shows_what_came_before", request_shows_what_came_before, {.preemptions = 2, .random_runs = 2000}},
     scenario{"event.destroyed_by_who_passed", event_destroyed_by_who_passed, {.preemptions = 1, .random_runs = 2000}},
     scenario{"queue.blocked_pop_against_cancel", blocked_pop_against_cancel, {.preemptions = 1, .random_runs = 2000}},
     scenario{"future.set_against_cancel", future_against_cancel, {.preemptions = 1, .random_runs = 2000}},

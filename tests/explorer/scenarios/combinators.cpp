@@ -108,6 +108,56 @@ void gather_failure_against_an_end() {
   check(failed && ends.get() == 1, "the failure, and the other one goes on");
 }
 
+/// What children wrote is seen after the gather, also what one that failed wrote.
+void gather_shows_what_came_before() {
+  runtime rt({.workers = 2});
+  std::array<written, 2> by_values;
+  written by_failure;
+  const auto writes = [](written& mine) -> coro<> {
+    mine.write();
+    co_return;
+  };
+  const auto writes_and_fails = [](written& mine) -> coro<> {
+    mine.write();
+    throw 7;
+    co_return;
+  };
+  rt.run([&]() -> coro<> {
+    co_await gather(writes(by_values[0]), writes(by_values[1]));
+    for (const written& each : by_values) each.read();
+    try {
+      co_await gather(writes_and_fails(by_failure), value(1));
+    } catch (int) {
+      by_failure.read();
+    }
+  });
+}
+
+/// What a task wrote is seen by who gets it from a queue, from a wait, and from its group.
+void completions_show_what_came_before() {
+  runtime rt({.workers = 2});
+  std::array<written, 3> all;
+  const auto writes = [](written& mine) -> coro<> {
+    mine.write();
+    co_return;
+  };
+  rt.run([&]() -> coro<> {
+    completion_queue<void> done;
+    done.add(spawn(writes, std::ref(all[0])));
+    static_cast<void>(co_await done.next());
+    all[0].read();
+    std::vector<task<>> waited_for(1, spawn(writes, std::ref(all[1])));
+    static_cast<void>(co_await wait(waited_for));
+    all[1].read();
+    const auto body = [&](task_group& group) -> coro<> {
+      group.spawn(writes, std::ref(all[2]));
+      co_return;
+    };
+    co_await with_task_group(body);
+    all[2].read();
+  });
+}
+
 /// Asked to stop when all have ended, it gives their values.
 void gather_ended_against_cancel() {
   runtime rt({.workers = 2});
@@ -258,6 +308,9 @@ const std::array k_scenarios{
     scenario{"wait.first_against_timeout", wait_first_against_timeout, {.preemptions = 2, .random_runs = 2000}},
     scenario{"gather.failure_against_cancel", gather_failure_against_cancel, {.preemptions = 1, .random_runs = 3000}},
     scenario{"gather.failure_against_an_end", gather_failure_against_an_end, {.preemptions = 1, .random_runs = 3000}},
+    scenario{"gather.shows_what_came_before", gather_shows_what_came_before, {.preemptions = 1, .random_runs = 3000}},
+    scenario{
+        "completion_queue.shows_what_came_before", completions_show_what_came_before, {.preemptions = 1, .random_runs = 3000}},
     scenario{"gather.ended_against_cancel", gather_ended_against_cancel, {.preemptions = 1, .random_runs = 3000}},
     scenario{"completion_queue.poll_against_consumer", poll_against_consumer, {.preemptions = 1, .random_runs = 3000}},
     scenario{"task_group.add_against_abort", group_add_against_abort, {.preemptions = 1, .random_runs = 3000}},

@@ -1,5 +1,6 @@
 /// The list of live tasks alone, where a task's way is plain stores and the walker pays for their order (live_tasks.hpp).
 #include <array>
+#include <cstdint>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -42,11 +43,18 @@ class bare_task : public task_core {
   int* alive_;
 };
 
-live_tasks::linked link(live_tasks& live, task_core& task) { return live.link(task, false, context(), nullptr); }
+constexpr std::uint32_t k_born = 7;
+live_tasks::linked link(live_tasks& live, task_core& task) {
+  task.born = k_born;
+  return live.link(task, false, context(), nullptr);
+}
 bool unlink(live_tasks& live, task_core& task) { return live.unlink(task, context(), nullptr); }
 std::size_t look(const live_tasks& live) {
   const std::vector<task_core*> found = live.snapshot();
-  for (task_core* const each : found) drop_reference(*each);
+  for (task_core* const each : found) {
+    check(each->born == k_born, "a whole task");
+    drop_reference(*each);
+  }
   return found.size();
 }
 

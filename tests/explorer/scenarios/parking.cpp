@@ -20,7 +20,14 @@ namespace {
 using namespace sheaf::detail;
 
 struct signals final : sheaf::work_item {
-  signals() noexcept : work_item([](work_item& self) noexcept { static_cast<signals&>(self).ran.signal(); }) {}
+  signals() noexcept
+      : work_item([](work_item& self) noexcept {
+          auto& item = static_cast<signals&>(self);
+          item.before.read();
+          item.after.write();
+          item.ran.signal();
+        }) {}
+  written before, after;
   sync::parker ran;
 };
 
@@ -48,6 +55,7 @@ void one_sleeper_one_pusher() {
               }
             },
             [&] {
+              item.before.write();
               queue.push(item);
               idle.notify();
             }});
@@ -67,16 +75,25 @@ void parker_is_freed_by_its_waiter() {
 void pool_runs_what_is_posted() {
   pool p({.workers = 2});
   std::array<signals, 2> items;
-  together({[&] { p.post(items[0]); }, [&] { p.post(items[1]); }});
-  for (signals& each : items) each.ran.wait();
+  const auto posts = [&p](signals& item) {
+    item.before.write();
+    p.post(item);
+  };
+  together({[&] { posts(items[0]); }, [&] { posts(items[1]); }});
+  for (signals& each : items) {
+    each.ran.wait();
+    each.after.read();
+  }
 }
 
 void pool_stops_while_posting() {
   signals item;
+  item.before.write();
   pool p({.workers = 1});
   together({[&] { p.post(item); }});
   p.stop();
   check(item.ran.signalled(), "stop() runs what was posted");
+  item.after.read();
 }
 
 /// Whoever posts the last item may still be in post() when the item has run and the pool goes.
@@ -84,6 +101,7 @@ void pool_goes_while_a_post_returns() {
   signals item;
   auto owned = std::make_unique<pool>(pool_options{.workers = 1});
   pool& seen = *owned;
+  item.before.write();
   together({[&] { seen.post(item); },
             [&] {
               item.ran.wait();

@@ -31,6 +31,16 @@ std::span<const scenario> combinator_scenarios();
 std::span<const scenario> blocking_scenarios();
 std::span<const scenario> runtime_scenarios();
 
+/// Plain memory that one thread writes and another reads afterwards: what is between the two must order them, or it is a race.
+class written {
+ public:
+  void write() noexcept { value_ = 7; }
+  void read() const { check(value_ == 7, "what came before is seen"); }
+
+ private:
+  int value_ = 0;
+};
+
 /// Until the task has ended, whatever it makes of that.
 inline void wait_out(const sheaf::any_task& ending) {
   try {

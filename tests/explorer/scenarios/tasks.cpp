@@ -172,6 +172,40 @@ void failing_children_of_when_all() {
   check(t.cancelled() || failed == 1, "cancelled, or the failure");
 }
 
+/// What children wrote is seen after the join.
+void when_all_shows_what_came_before() {
+  runtime rt({.workers = 2});
+  std::array<written, 2> all;
+  const auto writes = [](written& mine) -> coro<> {
+    mine.write();
+    co_return;
+  };
+  rt.run([&]() -> coro<> {
+    co_await when_all(writes(all[0]), writes(all[1]));
+    for (const written& each : all) each.read();
+  });
+}
+
+/// What a task wrote is seen by who waits for it, by who finds it done, and by who destroys its result.
+void end_shows_what_came_before() {
+  runtime rt({.workers = 2});
+  written mine;
+  std::optional<task<>> one = rt.spawn([&mine] { mine.write(); });
+  std::optional<task<>> other = *one;
+  const task<> awaits = rt.spawn([](task<> awaited) -> coro<> { co_await awaited; }, *one);
+  together({[&] {
+              if (one->done()) mine.read();
+              one.reset();
+            },
+            [&] {
+              other->get();
+              mine.read();
+              other.reset();
+            }});
+  awaits.get();
+  mine.read();
+}
+
 /// A forked child that was posted by a request goes on without its entry, and ends: its parent frees the block that whoever popped the entry
 /// has just looked at.
 void stale_entry_of_a_forked_child() {
@@ -202,6 +236,8 @@ const std::array k_scenarios{
     scenario{"task.failure_is_seen", failure_is_seen, {.preemptions = 2, .random_runs = 2000}},
     scenario{"task.failure_is_reported_once", failure_is_reported_once, {.preemptions = 2, .random_runs = 2000}},
     scenario{"task.listed_against_spawn_and_end", tasks_against_spawn_and_end, {.preemptions = 1, .random_runs = 2000}},
+    scenario{"task.when_all_shows_what_came_before", when_all_shows_what_came_before, {.preemptions = 1, .random_runs = 3000}},
+    scenario{"task.end_shows_what_came_before", end_shows_what_came_before, {.preemptions = 1, .random_runs = 3000}},
     scenario{"task.stale_entry_of_a_forked_child", stale_entry_of_a_forked_child, {.preemptions = 4}},
     scenario{"task.children_of_when_all", children_of_when_all, {.preemptions = 1, .random_runs = 3000}},
     scenario{"task.failing_children_of_when_all", failing_children_of_when_all, {.preemptions = 1, .random_runs = 3000}},
