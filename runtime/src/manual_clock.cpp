@@ -181,8 +181,11 @@ timer_queue* manual_clock_core::not_asked_in(std::uint64_t pass) const noexcept 
 }
 
 bool manual_clock_core::report_deadlock() noexcept {
-  clock_waiter* stuck = latest_waiter_;
-  while (stuck != nullptr && stuck->patient) stuck = stuck->next;
+  // Of the waits that may be told the latest one in a task, whose end may be what the others wait for; else the latest.
+  clock_waiter* stuck = nullptr;
+  for (clock_waiter* waiter = latest_waiter_; waiter != nullptr; waiter = waiter->next) {
+    if (!waiter->patient && (stuck == nullptr || (stuck->items == 0 && waiter->items != 0))) stuck = waiter;
+  }
   if (stuck == nullptr) return false;
   unlink(*stuck);
   tell(*stuck, clock_waiter::k_stuck);

@@ -359,6 +359,24 @@ TEST_F(ManualClock, TellsTheLatestWaiterFirstAndLetsItGoOn) {
   EXPECT_TRUE(plain_parker.signalled());
 }
 
+/// A slow thread in run() may begin to wait after the task that it started does.
+TEST_F(ManualClock, TellsAWaitInATaskBeforeALaterOneOutside) {
+  core_.enter();
+  core_.enter();
+  sync::parker plain_parker, task_parker;
+  clock_waiter plain, in_task;
+  plain.parker = &plain_parker;
+  in_task.parker = &task_parker;
+  in_task.items = 1;
+  core_.begin_wait(in_task);
+  core_.begin_wait(plain);
+  core_.leave();
+  EXPECT_EQ(in_task.told, clock_waiter::k_stuck);
+  EXPECT_FALSE(plain_parker.signalled());
+  core_.leave();
+  EXPECT_EQ(plain.told, clock_waiter::k_stuck);
+}
+
 TEST_F(ManualClock, TellsNobodyWhileADeadlineRemains) {
   clock_waiter waiter;
   sync::parker parker;

@@ -7,8 +7,8 @@
 ///  - freely, if some thread waits in run() or get() and nobody holds the clock;
 ///  - otherwise up to the target of an advance() in progress.
 /// All entries of an instant fire, in order, before anything else is decided. If they caused activity, the mover stops; whoever ends
-/// that activity goes on. If threads wait and there is neither deadline nor target, nothing can ever move: the latest waiter that is not
-/// patient is told so, and if it was counted, its going on is activity again.
+/// that activity goes on. If threads wait and there is neither deadline nor target, nothing can ever move: of the waiters that are not
+/// patient the latest in a task, or else the latest, is told so; if it was counted, its going on is activity again.
 ///
 /// C1  Waiters, requests, holds, the list of queues and `moving_` are under `lock_`; now_ is written under it.
 /// C2  One mover at a time (`moving_`), and it fires outside the lock. A second one leaves at once: it has made its change before it
