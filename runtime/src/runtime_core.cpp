@@ -187,12 +187,18 @@ void runtime_core::wait_for_uses() noexcept {
 }
 
 bool runtime_core::wait_for_visits() noexcept {
-  // order: acquire, peer: release in drop_claim(). Visits are a few steps long, unless they wait for a task: nobody is told of their end.
-  for (unsigned spins = 0; claims_.load(sync::acquire) >> 32 != 0; ++spins) {
+  const auto visited = [this] {
+    // order: acquire, peer: release in drop_claim().
+    return claims_.load(sync::acquire) >> 32 != 0;
+  };
+  // Visits are a few steps long, unless they wait for a task: nobody is told of their end. With no visitor before and none after there was
+  // no task, nobody can come any more: a visitor comes by way of a task, or began before shutdown did.
+  for (unsigned spins = 0;; ++spins) {
+    const bool before = visited();
     if (live_.size() != 0) return false;
+    if (!before && !visited()) return true;
     sync::spin_wait(spins);
   }
-  return live_.size() == 0;
 }
 
 // ---- scheduling --------------------------------------------------------------------------------------------------------------

@@ -1,11 +1,8 @@
 /// What each combinator allocates beside its children: the column "cost" of the contract, call by call. Replaces the global allocation
-/// functions of its program and the recycled blocks of tasks and coroutines by some that count, per thread. Empty with clang's
-/// ThreadSanitizer, whose runtime defines the first in a way that cannot be replaced.
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define SHEAF_TEST_FIXED_ALLOCATION
-#endif
-#endif
+/// functions of its program and the recycled blocks of tasks and coroutines by some that count, per thread. Empty where the first
+/// cannot be replaced.
+#include "support/replaced_new.hpp"
+
 #ifndef SHEAF_TEST_FIXED_ALLOCATION
 
 #include <gtest/gtest.h>
@@ -31,29 +28,13 @@
 
 namespace {
 thread_local std::size_t blocks = 0, others = 0, bytes_of_others = 0;
+}  // namespace
 
-void* counted(std::size_t size) noexcept {
+void* sheaf::test::take_memory(std::size_t size, form) noexcept {
   ++others;
   bytes_of_others += size;
   return std::malloc(size != 0 ? size : 1);
 }
-}  // namespace
-
-// Not inlined: g++ would see free() meet a pointer from new.
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  if (void* const memory = counted(size)) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return counted(size); }
-// The sanitizers' own new[] does not come to the functions above.
-[[gnu::noinline]] void* operator new[](std::size_t size) { return operator new(size); }
-[[gnu::noinline]] void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { return counted(size); }
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete[](void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete[](void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
 
 namespace sheaf::detail {
 void* allocate_block(std::size_t size) {

@@ -37,6 +37,7 @@ using test::until_complete;
 using test::until_parked;
 
 SHEAF_ON_EVERY_FLAVOUR(MapLimitedOnEvery);
+SHEAF_ON_NATIVE_POOLS(MapLimitedOnPools);
 
 std::vector<int> numbers(int count) {
   std::vector<int> all(static_cast<std::size_t>(count));
@@ -331,6 +332,23 @@ TEST_P(MapLimitedOnEvery, AFailureIsSeenBeforeTheNextElementIsUsed) {
       throw boom(1);
     };
     EXPECT_THROW(static_cast<void>(co_await map_limited(10, slowly(), fails)), boom);
+    EXPECT_EQ(begun.load(), 1);
+  });
+}
+
+/// A range that takes its time to read an element, on the thread of the map.
+TEST_P(MapLimitedOnPools, AFailureIsSeenAlsoWhenItComesWhileARangeIsRead) {
+  run([]() -> coro<> {
+    std::atomic<int> begun{0};
+    const auto fails = [&begun](int) -> int {
+      begun.fetch_add(1);
+      throw boom(1);
+    };
+    const auto slowly = [](int element) {
+      sleep_for(1s).get();
+      return element;
+    };
+    EXPECT_THROW(static_cast<void>(co_await map_limited(10, std::views::transform(numbers(5), slowly), fails)), boom);
     EXPECT_EQ(begun.load(), 1);
   });
 }

@@ -1,11 +1,7 @@
 /// Combinators when there is no memory: nothing is lost. Replaces the global allocation functions of its program, with the same
-/// behaviour unless a test asks for failures. Empty with clang's ThreadSanitizer, whose runtime defines those functions in a way that
-/// cannot be replaced.
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define SHEAF_TEST_FIXED_ALLOCATION
-#endif
-#endif
+/// behaviour unless a test asks for failures. Empty where they cannot be replaced.
+#include "support/replaced_new.hpp"
+
 #ifndef SHEAF_TEST_FIXED_ALLOCATION
 
 #include <gtest/gtest.h>
@@ -36,26 +32,12 @@
 namespace {
 /// This thread's allocations until one fails; negative: none does.
 thread_local long allowed = -1;
-
-bool refused() noexcept {
-  if (allowed < 0) return false;
-  return allowed-- == 0;
-}
 }  // namespace
 
-// Not inlined: g++ would see free() meet a pointer from new.
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  if (!refused()) {
-    if (void* const block = std::malloc(size != 0 ? size : 1)) return block;
-  }
-  throw std::bad_alloc();
+void* sheaf::test::take_memory(std::size_t size, form) noexcept {
+  if (allowed >= 0 && allowed-- == 0) return nullptr;
+  return std::malloc(size != 0 ? size : 1);
 }
-[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  return refused() ? nullptr : std::malloc(size != 0 ? size : 1);
-}
-[[gnu::noinline]] void operator delete(void* block) noexcept { std::free(block); }
-[[gnu::noinline]] void operator delete(void* block, std::size_t) noexcept { std::free(block); }
-[[gnu::noinline]] void operator delete(void* block, const std::nothrow_t&) noexcept { std::free(block); }
 
 namespace sheaf {
 namespace {

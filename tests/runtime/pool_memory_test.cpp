@@ -1,11 +1,7 @@
 /// The pool when there is no memory: nothing is lost and nothing leaks. Replaces the global allocation functions of its program,
-/// with the same behaviour unless a test asks for failures. Empty with clang's ThreadSanitizer, whose runtime defines those
-/// functions in a way that cannot be replaced; g++'s can, so the tests do run under that one.
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define SHEAF_TEST_FIXED_ALLOCATION
-#endif
-#endif
+/// with the same behaviour unless a test asks for failures. Empty where they cannot be replaced.
+#include "support/replaced_new.hpp"
+
 #ifndef SHEAF_TEST_FIXED_ALLOCATION
 
 #include <gtest/gtest.h>
@@ -30,19 +26,13 @@ namespace {
 thread_local long allowed = -1;
 }  // namespace
 
-// Not inlined: g++ would see free() meet a pointer from new.
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  if (void* const block = std::malloc(size != 0 ? size : 1)) return block;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  if (allowed == 0) return nullptr;
-  if (allowed > 0) --allowed;
+void* sheaf::test::take_memory(std::size_t size, form asked) noexcept {
+  if (asked == form::nothrow) {
+    if (allowed == 0) return nullptr;
+    if (allowed > 0) --allowed;
+  }
   return std::malloc(size != 0 ? size : 1);
 }
-[[gnu::noinline]] void operator delete(void* block) noexcept { std::free(block); }
-[[gnu::noinline]] void operator delete(void* block, std::size_t) noexcept { std::free(block); }
-[[gnu::noinline]] void operator delete(void* block, const std::nothrow_t&) noexcept { std::free(block); }
 
 namespace sheaf::detail {
 namespace {

@@ -130,7 +130,11 @@ coro<> feed(limited_tasks<R>& tasks, Source& source, F& function) {
     auto each = std::begin(source);
     const auto end = std::end(source);
     for (bool more = each != end; more; more = each != end) {
-      tasks.add(spawn(function, static_cast<source_element_t<Source>>(*each)));
+      {
+        source_element_t<Source> element = *each;
+        tasks.pass_ended();  // reading may have taken a while
+        tasks.add(spawn(function, std::forward<source_element_t<Source>>(element)));
+      }
       co_await tasks.make_room();  // first: of some ranges the next element is read by the increment
       ++each;
     }
