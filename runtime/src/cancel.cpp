@@ -140,6 +140,7 @@ void claimed_callbacks::claim(task_core& task, task_extras& extras, std::uint64_
 void claimed_callbacks::run() noexcept {
   if (task_ == nullptr) return;
   task_extras& extras = *find_extras(*task_);
+  const instant_put_off put_off(context());
   for (;;) {
     bool gone = false;
     cancel_callback_base* callback = nullptr;

@@ -3,7 +3,7 @@
 /// The pool's front door: a lock-free list that any thread pushes to and a worker empties whole. Intrusive, so a push cannot
 /// fail.
 ///
-/// @par Threads  push: any. drain, empty: any worker.
+/// @par Threads  push, push_chain: any. drain, empty: any worker.
 ///
 /// A Treiber stack without pop: the list is only ever detached whole, so a head that comes back to an old value (ABA) is
 /// harmless.
@@ -15,6 +15,7 @@
 #include <sheaf/work_item.hpp>
 
 #include <cstddef>
+#include <utility>
 
 namespace sheaf::detail {
 
@@ -30,13 +31,17 @@ class injection_queue {
   injection_queue(const injection_queue&) = delete;
   injection_queue& operator=(const injection_queue&) = delete;
 
-  void push(work_item& item) noexcept {
-    work_item* newest = head_.load(sync::relaxed);
-    do {
-      item.next = newest;
-      // order: release publishes the item and its link; peer: acquire in drain(). seq_cst makes it the pusher's half of the
-      //        store-load pair against a worker going to sleep (idle_set.hpp); peer: empty().
-    } while (!head_.compare_exchange_weak(newest, &item, sync::seq_cst, sync::relaxed));
+  void push(work_item& item) noexcept { publish(item, item); }
+
+  /// All at once, and none when it is empty: no drain sees a part.
+  void push_chain(work_chain chain) noexcept {
+    work_item* newest = nullptr;
+    for (work_item* item = chain.first; chain.count != 0; --chain.count) {
+      work_item* const younger = item->next;
+      item->next = newest;
+      newest = std::exchange(item, younger);
+    }
+    if (newest != nullptr) publish(*chain.first, *newest);
   }
 
   /// Takes everything.
@@ -61,6 +66,16 @@ class injection_queue {
   }
 
  private:
+  /// `newest` leads to `oldest` by their links.
+  void publish(work_item& oldest, work_item& newest) noexcept {
+    work_item* head = head_.load(sync::relaxed);
+    do {
+      oldest.next = head;
+      // order: release publishes the items and their links; peer: acquire in drain(). seq_cst makes it the pusher's half of the
+      //        store-load pair against a worker going to sleep (idle_set.hpp); peer: empty().
+    } while (!head_.compare_exchange_weak(head, &newest, sync::seq_cst, sync::relaxed));
+  }
+
   sync::atomic<work_item*> head_{nullptr};
 };
 

@@ -164,6 +164,8 @@ bool manual_clock_core::step() noexcept {
 /// Everything due now in every queue. Entered and left with the lock held; while entries fire it is free, and queues may come and go.
 void manual_clock_core::fire_instant() noexcept {
   const std::uint64_t pass = ++pass_;
+  thread_context& here = context();
+  manual_clock_core* const outer = std::exchange(here.firing, this);
   while ((firing_ = not_asked_in(pass)) != nullptr) {
     firing_->clock_pass_ = pass;
     lock_.unlock();
@@ -171,6 +173,20 @@ void manual_clock_core::fire_instant() noexcept {
     lock_.lock();
     fired_.fetch_add(1, sync::relaxed);
     if (detaching_ != 0) sync::futex_wake_all(fired_);
+  }
+  here.firing = outer;
+  if (instants_ == nullptr) return;
+  lock_.unlock();
+  tell_end_of_instant();
+  lock_.lock();
+}
+
+void manual_clock_core::tell_end_of_instant() noexcept {
+  instant_end* first = std::exchange(instants_, nullptr);
+  last_instant_ = &instants_;
+  while (first != nullptr) {
+    instant_end& told = *std::exchange(first, first->next);
+    told.ended(told);
   }
 }
 

@@ -27,12 +27,12 @@ pool::pool(pool_options options)
   }
 }
 
-void pool::inject(work_item& item) noexcept {
-  // Once published, the item may run, the program may end and stop() may be called: the count keeps the pool alive until the look
+void pool::inject(work_chain chain) noexcept {
+  // Once published, an item may run, the program may end and stop() may be called: the count keeps the pool alive until the look
   // at idle_ is done. Its increment needs no order: stop() is called after the item has run, hence after the push that published
   // both.
   injecting_.fetch_add(1, sync::relaxed);
-  injection_.push(item);
+  injection_.push_chain(chain);
   idle_.notify();
   // order: release: this thread has done with the pool; peer: acquire in stop().
   injecting_.fetch_sub(1, sync::release);
@@ -44,7 +44,7 @@ void pool::post_chain(work_item* first, std::size_t count) noexcept {
     seat->push_ready(work_chain{first, count});
     return notify_others();
   }
-  while (count-- != 0) inject(*std::exchange(first, first->next));
+  inject({first, count});
 }
 
 bool pool::has_work() const noexcept {

@@ -39,7 +39,7 @@ class pool {
     if (worker* const seat = own_seat()) {
       post_from(*seat, item);
     } else {
-      inject(item);
+      inject({&item, 1});
     }
   }
   /// post() in `seat`.
@@ -61,7 +61,7 @@ class pool {
 
   /// Behind what is queued here now.
   /// @par Threads  Any.
-  void post_last(work_item& item) noexcept { inject(item); }
+  void post_last(work_item& item) noexcept { inject({&item, 1}); }
 
   /// As post() for each of `count` items linked by `next`, with one publication for all of them.
   /// @par Threads  Any.
@@ -131,7 +131,7 @@ class pool {
   void notify_others() noexcept {
     if (shared_) idle_.notify();
   }
-  void inject(work_item& item) noexcept;
+  void inject(work_chain chain) noexcept;
 
   const unsigned workers_;
   const bool shared_;  ///< more than one worker

@@ -206,6 +206,7 @@ bool runtime_core::wait_for_visits() noexcept {
 void runtime_core::post(work_item& item) noexcept {
   if (gone_.load(sync::relaxed)) return;  // left behind: nobody runs it any more
   item_begun();
+  if (kept_for_instant(item)) return;
   if (native_) {
     native_->post(item);
   } else {
@@ -221,6 +222,7 @@ void runtime_core::post_chain(work_item* first, std::size_t count) noexcept {
 void runtime_core::post_newest(work_item& item) noexcept {
   if (gone_.load(sync::relaxed)) return;  // left behind: nobody runs it any more
   item_begun();
+  if (kept_for_instant(item)) return;
   if (native_) {
     native_->post_newest(item);
   } else {
@@ -236,6 +238,37 @@ void runtime_core::post_last(work_item& item) noexcept {
   } else {
     options_.executor->post_last(item);
   }
+}
+
+/// Of what a clock's instant wakes nothing goes on before all of it has fired (C6 of the clock).
+bool runtime_core::kept_for_instant(work_item& item) noexcept {
+  if (clock_ == nullptr || this_thread.firing != clock_.get()) return false;
+  if (kept_.count == 0) {
+    enter_visit();
+    // order: seq_cst, before the look at gone_ in post_kept(); peer: abandon_calls(), which does both the other way round.
+    kept_.any.store(true, sync::seq_cst);
+    clock_->at_end_of_instant(kept_);
+  }
+  *std::exchange(kept_.last, &item.next) = &item;
+  ++kept_.count;
+  return true;
+}
+
+void runtime_core::post_kept() noexcept {
+  work_item* item = std::exchange(kept_.first, nullptr);
+  kept_.last = &kept_.first;
+  std::size_t count = std::exchange(kept_.count, 0);
+  // order: seq_cst: either this sees it, or abandon_calls() waits until all is queued; peer: its store.
+  if (gone_.load(sync::seq_cst)) {
+    for (; count != 0; --count) item_done();
+  } else if (native_) {
+    native_->post_chain(item, count);
+  } else {
+    while (count-- != 0) options_.executor->post(*std::exchange(item, item->next));
+  }
+  // order: release: all is queued; peer: acquire half in abandon_calls().
+  kept_.any.store(false, sync::release);
+  leave_visit();
 }
 
 void runtime_core::begin_call() noexcept {
@@ -266,8 +299,11 @@ void runtime_core::abandon_calls() noexcept {
     clock_->forget(leaving_behind_);  // first: a call that waits on the clock is counted again, and then not any more
     if (out != 0) clock_->leave(out);
   }
-  // order: release: who finds itself left behind counts off what forget() has counted; peer: gone().
-  gone_.store(true, sync::release);
+  // order: release: who finds itself left behind counts off what forget() has counted; peer: gone(). seq_cst, before the look at what
+  //        an instant keeps; peer: kept_for_instant().
+  gone_.store(true, sync::seq_cst);
+  // order: seq_cst, and acquire: what was kept is queued before the pool stops; peer: release in post_kept().
+  for (unsigned spins = 0; kept_.any.load(sync::seq_cst); ++spins) sync::spin_wait(spins);
   add_reference();  // for ever: tasks that wait for these calls still name this core
   blocking_->abandon();
 }

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string_view>
 
+#include <sheaf/detail/manual_clock_core.hpp>
 #include <sheaf/runtime.hpp>
 
 #include "blocking_pool.hpp"
@@ -102,6 +103,8 @@ class runtime_core {
  private:
   ~runtime_core() = default;
   void count_item_begun() noexcept;
+  [[nodiscard]] bool kept_for_instant(work_item& item) noexcept;
+  void post_kept() noexcept;
   void count_item_done() noexcept;
   void name_what_is_left() noexcept;
   void drop_claim(std::uint64_t claim) noexcept;
@@ -115,7 +118,16 @@ class runtime_core {
   const std::uint64_t number_;
   runtime_options options_;
   const std::shared_ptr<manual_clock_core> clock_;  ///< shared: who is left behind may come to it when its owner has gone
-  const bool counts_items_;                         ///< a manual clock or a foreign executor must know of every item
+  struct kept_items final : instant_end {
+    explicit kept_items(runtime_core& of) noexcept
+        : instant_end([](instant_end& end) noexcept { static_cast<kept_items&>(end).runtime->post_kept(); }), runtime(&of) {}
+    runtime_core* runtime;
+    work_item* first = nullptr;
+    work_item** last = &first;
+    std::size_t count = 0;
+    sync::atomic<bool> any{false};  ///< for who abandons the runtime
+  } kept_{*this};                   ///< what an instant of the clock has woken, until it has fired: its mover's
+  const bool counts_items_;         ///< a manual clock or a foreign executor must know of every item
   const sync::nanoseconds began_;
   const unsigned workers_;  ///< of the native pool; 0: a foreign executor
   live_tasks live_;

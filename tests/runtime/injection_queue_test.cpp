@@ -34,6 +34,24 @@ TEST(InjectionQueue, DrainsEverythingOldestFirst) {
   EXPECT_EQ(chain.first, nullptr);
 }
 
+TEST(InjectionQueue, TakesAChainWholeBehindWhatIsThere) {
+  injection_queue queue;
+  const auto items = numbered_items(5);
+  for (std::size_t i = 1; i < 3; ++i) items[i].next = &items[i + 1];
+  queue.push_chain({});
+  EXPECT_TRUE(queue.empty());
+  queue.push(items[0]);
+  queue.push_chain({&items[1], 3});
+  queue.push(items[4]);
+  work_chain chain = queue.drain();
+  EXPECT_EQ(chain.count, 5U);
+  for (std::size_t i = 0; i < 5; ++i) {
+    ASSERT_EQ(chain.first, &items[i]);
+    chain.first = chain.first->next;
+  }
+  EXPECT_EQ(chain.first, nullptr);
+}
+
 TEST(InjectionQueue, KeepsEachProducersOrderWhileSeveralDrain) {
   constexpr std::size_t k_producers = 3, k_each = 30'000;
   injection_queue queue;

@@ -165,6 +165,30 @@ TEST_F(ManualClock, FiresAllOfAnInstantBeforeItsWorkCanMoveTime) {
   EXPECT_EQ(notes_, (std::vector<note>{{1, 5}, {2, 5}, {3, 6}}));
 }
 
+TEST_F(ManualClock, TellsOnceWhenAllOfAnInstantHasFired) {
+  struct telling final : instant_end {
+    explicit telling(std::vector<note>& all)
+        : instant_end([](instant_end& self) noexcept { static_cast<telling&>(self).notes.emplace_back(9, 0); }), notes(all) {}
+    std::vector<note>& notes;
+  } end(notes_);
+  timer_queue other{{.clock = &core_}};
+  auto asks = calling_timer([&] {
+    EXPECT_EQ(context().firing, &core_);
+    core_.at_end_of_instant(end);
+    notes_.emplace_back(1, core_.now());
+  });
+  auto twin = noting(2);
+  auto elsewhere = noting(3);
+  auto later = noting(4);
+  queue_.arm(asks, 5);
+  queue_.arm(twin, 5);
+  other.arm(elsewhere, 5);
+  queue_.arm(later, 6);
+  clock_.advance(1s);
+  EXPECT_EQ(notes_, (std::vector<note>{{1, 5}, {2, 5}, {3, 5}, {9, 0}, {4, 6}}));
+  EXPECT_EQ(context().firing, nullptr);
+}
+
 TEST_F(ManualClock, WaitsForActivityBeforeItAdvances) {
   core_.enter();
   auto entry = noting(1);

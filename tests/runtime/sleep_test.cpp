@@ -3,7 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstddef>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <random>
@@ -14,6 +17,7 @@
 
 #include <sheaf/runtime.hpp>
 #include <sheaf/this_task.hpp>
+#include <sheaf/timeout.hpp>
 
 #include "support/flavour.hpp"
 #include "support/gate.hpp"
@@ -217,6 +221,70 @@ TEST_P(SleepOnEvery, ABlockingCallThatWaitsInGetLetsTimeMove) {
     EXPECT_EQ(co_await std::move(call), 5);
     EXPECT_EQ(clock().now(), 1h);
   });
+}
+
+/// The first sleeper went on while a thread outside still woke the others, and of those the last one came first.
+TEST(Sleep, SleepersOfOneInstantGoOnInTheOrderTheyBegan) {
+  constexpr int sleepers = 100;
+  for (const bool from_outside : {false, true}) {
+    manual_clock clock;
+    runtime rt({.workers = 1, .clock = &clock});
+    std::vector<int> order;
+    const auto sleeps = [](std::vector<int>& order, int name) -> coro<> {
+      co_await sleep_for(1s);
+      order.push_back(name);
+    };
+    std::vector<task<>> tasks;
+    for (int name = 0; name < sleepers; ++name) tasks.push_back(rt.spawn(sleeps, std::ref(order), name));
+    if (from_outside) clock.advance(1s);
+    for (const task<>& t : tasks) t.get();
+    ASSERT_EQ(order.size(), std::size_t{sleepers});
+    EXPECT_TRUE(std::ranges::is_sorted(order)) << (from_outside ? "advance()" : "get()");
+  }
+}
+
+/// What a woken sleeper spawns came before the other sleepers when it had begun while a thread outside still queued them.
+TEST(Sleep, WhatASleeperSpawnsComesBehindTheOthersOfItsInstant) {
+  for (const bool from_outside : {false, true}) {
+    manual_clock clock;
+    runtime rt({.workers = 1, .clock = &clock});
+    std::vector<int> order;
+    const auto notes = [](std::vector<int>& order, int name) { order.push_back(name); };
+    const auto sleeps = [notes](std::vector<int>& order, int name) -> coro<> {
+      co_await sleep_for(1s);
+      order.push_back(name);
+      const task<> child = spawn(notes, std::ref(order), name + 4);
+      co_await child;
+    };
+    std::vector<task<>> tasks;
+    for (int name = 0; name < 4; ++name) tasks.push_back(rt.spawn(sleeps, std::ref(order), name));
+    if (from_outside) clock.advance(1s);
+    for (const task<>& t : tasks) t.get();
+    EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 3, 4, 5, 6, 7})) << (from_outside ? "advance()" : "get()");
+  }
+}
+
+/// The callback runs while the instant fires, when the sleeper has been woken.
+TEST(Sleep, ACancelCallbackMayWaitForASleeperOfTheSameInstant) {
+  manual_clock clock;
+  runtime rt({.workers = 1, .clock = &clock});
+  const auto sleeps_for_seven = []() -> coro<int> {
+    co_await sleep_for(1s);
+    co_return 7;
+  };
+  const task<int> sleeper = rt.spawn(sleeps_for_seven);
+  int seen = 0;
+  const auto limited = [](const task<int>& sleeper, int& seen) -> coro<> {
+    const auto body = [&](timeout_scope&) -> coro<> {
+      const auto registered = this_task::token().on_cancel([&] { seen = sleeper.get(); });
+      co_await sleep_for(1h);
+    };
+    EXPECT_THROW(co_await with_timeout(1s, body), timeout_error);
+  };
+  const task<> other = rt.spawn(limited, std::cref(sleeper), std::ref(seen));
+  clock.advance(1s);
+  other.get();
+  EXPECT_EQ(seen, 7);
 }
 
 TEST(Sleep, UnderHoldTimeMovesByAdvanceOnly) {

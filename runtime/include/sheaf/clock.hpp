@@ -21,7 +21,9 @@ namespace detail {
 ///
 /// Time moves to the next deadline only while some thread is inside run(), get() or advance(), no task is queued or running on any
 /// runtime that shares the clock, and no blocking call is out (one that waits in get() or on the clock does not count). Timers fire
-/// in exact deadline order. When nothing can ever move, run() and get() throw would_deadlock.
+/// in exact deadline order, those of one runtime's equal deadlines in the order in which they were set; what they wake goes on after all
+/// timers of the instant have fired, on one worker in their order (what fired before a cancel callback goes on with it). When nothing can
+/// ever move, run() and get() throw would_deadlock.
 ///
 /// @par Threads       any
 /// @par Lifetime      outlives the runtimes that use it

@@ -129,6 +129,25 @@ void two_threads_are_stuck_on_manual_time() {
   check(told == 2, "both");
 }
 
+/// A thread outside wakes two sleepers of one instant: the first goes on when both have been woken.
+void an_instant_fires_as_one() {
+  manual_clock clock;
+  runtime rt({.workers = 1, .clock = &clock});
+  task<> second;
+  bool found = false;
+  const auto sleeps = [](std::chrono::nanoseconds length) -> coro<> { co_await sleep_for(length); };
+  const auto first = [](const task<>& second, bool& found) -> coro<> {
+    co_await sleep_for(1s);
+    found = second.cancel();
+  };
+  const task<> one = rt.spawn(first, std::cref(second), std::ref(found));
+  second = rt.spawn(sleeps, 1s);
+  clock.advance(1s);
+  one.get();
+  wait_out(second);
+  check(found && second.cancelled(), "a request comes before the woken one's step");
+}
+
 void wait_for_against_end() {
   runtime rt({.workers = 1});
   rt.run([]() -> coro<> {
@@ -151,6 +170,7 @@ const std::array k_scenarios{
     scenario{"manual_clock.advance_against_cancel", advance_against_cancel, {.preemptions = 1, .random_runs = 2000}},
     scenario{"manual_clock.two_wait", two_threads_wait_on_manual_time, {.preemptions = 1, .random_runs = 2000}},
     scenario{"manual_clock.hold_against_wait", hold_against_wait, {.preemptions = 2, .random_runs = 2000}},
+    scenario{"manual_clock.instant_as_one", an_instant_fires_as_one, {.preemptions = 2, .random_runs = 2000}},
     scenario{"manual_clock.two_are_stuck", two_threads_are_stuck_on_manual_time, {.preemptions = 2, .random_runs = 2000}},
 };
 

@@ -9,6 +9,7 @@
 namespace sheaf::detail {
 
 struct crew_member;
+class manual_clock_core;
 class runtime_core;
 class task_core;
 class worker;
@@ -33,6 +34,8 @@ struct thread_context {
   bool catches = false;           ///< the first task of this runtime that is woken here is not posted:
   bool caught_cancelled = false;  ///< (it has a request to see)
   task_core* caught = nullptr;    ///< the loop goes on with it; this thread holds its running
+
+  manual_clock_core* firing = nullptr;  ///< the clock whose instant fires here
 
   std::uint64_t id = 0;  ///< the next task's id: unique, increasing per thread
   std::uint64_t ids_end = 0;

@@ -6,9 +6,10 @@
 /// running on any runtime of this clock, and blocking calls out. When it is zero, time moves to the next deadline
 ///  - freely, if some thread waits in run() or get() and nobody holds the clock;
 ///  - otherwise up to the target of an advance() in progress.
-/// All entries of an instant fire, in order, before anything else is decided. If they caused activity, the mover stops; whoever ends
-/// that activity goes on. If threads wait and there is neither deadline nor target, nothing can ever move: of the waiters that are not
-/// patient the latest in a task, or else the latest, is told so; if it was counted, its going on is activity again.
+/// All entries of an instant fire, in order, before anything that they wake goes on, and what they wake is queued in that order: one
+/// worker takes an instant the same way every time. If they caused activity, the mover stops; whoever ends that activity goes on. If
+/// threads wait and there is neither deadline nor target, nothing can ever move: of the waiters that are not patient the latest in a
+/// task, or else the latest, is told so; if it was counted, its going on is activity again.
 ///
 /// C1  Waiters, requests, holds, the list of queues and `moving_` are under `lock_`; now_ is written under it.
 /// C2  One mover at a time (`moving_`), and it fires outside the lock. A second one leaves at once: it has made its change before it
@@ -20,10 +21,15 @@
 ///     and its leave(), so what it queues (enter() for the new work, then leave() for its own) never lets time slip in between.
 /// C5  A waiter is unregistered, and counted again if it was, before its parker is signalled: between a completion and the waiter's
 ///     going on, activity is not zero.
+/// C6  While an instant fires, context().firing of the mover's thread is the clock. What is posted there to a runtime of this clock is
+///     counted, but kept with the runtime, which enters itself in `instants_`; it is queued after the last entry has fired. Cancel
+///     callbacks may wait for anything: what is kept is queued before one runs, and nothing is kept meanwhile (instant_put_off).
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 
+#include <sheaf/detail/context.hpp>
 #include <sheaf/detail/sync.hpp>
 
 namespace sheaf::detail {
@@ -43,6 +49,13 @@ struct clock_waiter {
   stage at = stage::fresh;       ///< the clock's
   clock_waiter* prev = nullptr;  ///< the clock's
   clock_waiter* next = nullptr;  ///< the clock's
+};
+
+/// Who keeps something until an instant has fired. Alive until then.
+struct instant_end {
+  explicit constexpr instant_end(void (*call)(instant_end&) noexcept) noexcept : ended(call) {}
+  void (*ended)(instant_end&) noexcept;
+  instant_end* next = nullptr;  ///< the clock's
 };
 
 class manual_clock_core : public std::enable_shared_from_this<manual_clock_core> {
@@ -72,6 +85,15 @@ class manual_clock_core : public std::enable_shared_from_this<manual_clock_core>
 
   /// Ends, and counts again, every wait that names `flag`, which is set: their threads are left behind, and told to look.
   void forget(const sync::atomic<bool>& flag) noexcept;
+
+  /// `who` is told, once, when the instant that fires on this thread has fired: first come, first told. It may be gone then. Role: mover,
+  /// context().firing.
+  void at_end_of_instant(instant_end& who) noexcept {
+    who.next = nullptr;
+    *std::exchange(last_instant_, &who.next) = &who;
+  }
+  /// Tells them now. Role: the same.
+  void tell_end_of_instant() noexcept;
 
   void hold() noexcept;
   void release() noexcept;
@@ -106,6 +128,8 @@ class manual_clock_core : public std::enable_shared_from_this<manual_clock_core>
   sync::mutex lock_;
   std::uint32_t holds_ = 0;
   bool moving_ = false;
+  instant_end* instants_ = nullptr;          ///< under moving_
+  instant_end** last_instant_ = &instants_;  ///< under moving_
   clock_waiter* latest_waiter_ = nullptr;
   request* requests_ = nullptr;
   timer_queue* queues_ = nullptr;
@@ -113,6 +137,21 @@ class manual_clock_core : public std::enable_shared_from_this<manual_clock_core>
   std::uint64_t pass_ = 0;
   std::uint32_t detaching_ = 0;  ///< threads asleep on fired_
   sync::atomic<std::uint32_t> fired_{0};
+};
+
+/// While it lives nothing is kept on this thread for an instant to end: user code runs (C6).
+class instant_put_off {
+ public:
+  explicit instant_put_off(thread_context& here) noexcept : here_(here), clock_(std::exchange(here.firing, nullptr)) {
+    if (clock_ != nullptr) clock_->tell_end_of_instant();
+  }
+  instant_put_off(const instant_put_off&) = delete;
+  instant_put_off& operator=(const instant_put_off&) = delete;
+  ~instant_put_off() { here_.firing = clock_; }
+
+ private:
+  thread_context& here_;
+  manual_clock_core* const clock_;
 };
 
 }  // namespace sheaf::detail
