@@ -267,12 +267,13 @@ TEST(Sleep, WhatASleeperSpawnsComesBehindTheOthersOfItsInstant) {
 /// The callback runs while the instant fires, when the sleeper has been woken.
 TEST(Sleep, ACancelCallbackMayWaitForASleeperOfTheSameInstant) {
   manual_clock clock;
-  runtime rt({.workers = 1, .clock = &clock});
+  runtime rt({.workers = 2, .clock = &clock});  // the one that fires waits
   const auto sleeps_for_seven = []() -> coro<int> {
     co_await sleep_for(1s);
     co_return 7;
   };
   const task<int> sleeper = rt.spawn(sleeps_for_seven);
+  clock.advance(0s);  // it has begun to sleep
   int seen = 0;
   const auto limited = [](const task<int>& sleeper, int& seen) -> coro<> {
     const auto body = [&](timeout_scope&) -> coro<> {
