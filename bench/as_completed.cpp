@@ -99,7 +99,7 @@ void run_std_async(benchmark::State& state, std::int64_t n, int) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const bench::sweep over{bench::sizes({10, 1'000, 100'000}, {10, 1'000}), {1, 2}};
+  const bench::sweep over{bench::sizes({10, 100, 1'000, 10'000, 100'000, 1'000'000}, {10, 1'000}), {1, 2, 8}};
   bench::add("as_completed", "sheaf", run_sheaf, over);
   bench::add("as_completed", "tbb", run_tbb, over);
   bench::add("as_completed", "tbb_helping", run_tbb_helping, over);

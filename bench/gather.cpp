@@ -77,7 +77,7 @@ void run_std_async(benchmark::State& state, std::int64_t n, int) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const bench::sweep over{bench::sizes({10, 1'000, 100'000}, {10, 1'000}), {1, 2}};
+  const bench::sweep over{bench::sizes({10, 100, 1'000, 10'000, 100'000, 1'000'000}, {10, 1'000}), {1, 2, 8}};
   bench::add("gather", "sheaf", run_sheaf<gather_rounds>, over);
   bench::add("gather", "sheaf_when_all", run_sheaf<when_all_rounds>, over);
   bench::add("gather", "tbb", run_tbb, over);

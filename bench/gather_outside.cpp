@@ -1,16 +1,18 @@
 /// @file
 /// What does it cost a thread outside the pool to run N callables and to have all results in order, when it may take part?
 ///
-/// sheaf      `runtime.spawn` per callable and `get()` on each in order; callers_help
-/// tbb        task_group; the outside thread works along while it waits
-/// asio       `post` to a thread_pool and a future per callable; its caller only waits
-/// std_async  a thread per callable
+/// sheaf         `runtime.spawn` per callable and `get()` on each in order; callers_help
+/// sheaf_gather  `gather` of the same tasks and one `get()`: the caller only waits, since a gather has no work of its own to take part in
+/// tbb           task_group; the outside thread works along while it waits
+/// asio          `post` to a thread_pool and a future per callable; its caller only waits
+/// std_async     a thread per callable
 
 #include <oneapi/tbb/task_group.h>
 #include <sheaf/sheaf.hpp>
 
 #include <future>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "support/check.hpp"
@@ -46,6 +48,19 @@ void run_sheaf(benchmark::State& state, std::int64_t n, int workers) {
   rounds(state, n, [&](int i) { return runtime.spawn(returning(i)); });
 }
 
+void run_sheaf_gather(benchmark::State& state, std::int64_t n, int workers) {
+  sheaf::runtime runtime(bench::with_workers(workers));
+  const sheaf::entered inside = runtime.enter();
+  for (auto _ : state) {
+    std::vector<sheaf::task<int>> tasks;
+    tasks.reserve(static_cast<std::size_t>(n));
+    for (int i = 0; i < n; ++i) tasks.push_back(runtime.spawn(returning(i)));
+    const std::vector<int> results = sheaf::gather(std::move(tasks)).get();
+    bench::check(std::accumulate(results.begin(), results.end(), 0LL), bench::sum_below(n), "gather_outside");
+  }
+  bench::report(state, n);
+}
+
 void run_tbb(benchmark::State& state, std::int64_t n, int workers) {
   bench::tbb_pool pool(workers, 1);
   for (auto _ : state) {
@@ -74,8 +89,9 @@ void run_asio(benchmark::State& state, std::int64_t n, int workers) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const bench::sweep over{bench::sizes({10, 1'000, 100'000}, {10, 1'000}), {1, 2}};
+  const bench::sweep over{bench::sizes({10, 100, 1'000, 10'000, 100'000, 1'000'000}, {10, 1'000}), {1, 2, 8}};
   bench::add("gather_outside", "sheaf", run_sheaf, over);
+  bench::add("gather_outside", "sheaf_gather", run_sheaf_gather, over);
   bench::add("gather_outside", "tbb", run_tbb, over);
   bench::add("gather_outside", "std_async", run_std_async, {bench::sizes({10, 1'000}, {10}), {2}});
 #ifdef SHEAF_BENCH_ASIO

@@ -19,6 +19,8 @@ class Target:
 
 NS, US, MS = 1e-9, 1e-6, 1e-3
 
+REPETITIONS = {"blocking": 9, "blocking_latency": 9}  # of a program, at least: what the kernel does differs from one run to the next
+
 TITLES = {
     "fib": "Fork and join, no work: a node of fib(36)",
     "skynet": "A ten-way fork: a node of skynet",
@@ -44,6 +46,13 @@ TITLES = {
     "memory_coroutine": "Memory of a coroutine that has not begun",
     "memory_sleeping": "Memory of a coroutine asleep",
     "idle": "CPU time of an idle pool, in ticks of 10 ms",
+    "instructions_fib": "Instructions of a fork and join: a node of fib, two frames each",
+    "instructions_when_all": "Instructions of an empty coroutine of a when_all range",
+    "instructions_spawn": "Instructions of a callable, spawned with a handle and awaited",
+    "instructions_gather": "Instructions of a coroutine of a gather range",
+    "instructions_as_completed": "Instructions of a coroutine taken from as_completed",
+    "instructions_wait": "Instructions of a completion in a loop of wait(first_completed), in bursts",
+    "instructions_wait_in_turn": "The same, one at a time",
     "headers": "What including the library costs, g++ without optimisation",
 }
 
@@ -68,6 +77,7 @@ TARGETS = {
         Target("S2", 1_000_000, 36 * NS),
         Target("S2", 1_000_000, 0.30, over="tbb"),
         Target("two workers or one", 1_000_000, 1.0, over="sheaf", over_workers=1),
+        Target("C5", 1_000, 0.01, contender="sheaf_group", over="asyncio", over_workers=1),
     ],
     "latency_helped": [Target("L1a p50", 1, 0.15 * US, counter="p50")],
     "latency_worker": [
@@ -97,7 +107,11 @@ TARGETS = {
         Target("C3", 1_000, 0.5, over="tbb"),
         Target("C5", 1_000, 0.01, over="asyncio", over_workers=1),
     ],
-    "wait_loop": [Target("C4", n, 0.2 * US) for n in (100, 1_000, 10_000, 100_000, 1_000_000)],
+    "wait_loop": [
+        Target("C4", n, 0.2 * US, contender=who)
+        for who in ("sheaf", "sheaf_one_by_one")
+        for n in (100, 1_000, 10_000, 100_000, 1_000_000)
+    ],
     "timers": [Target("T1", 1_000_000, 60 * NS, workers=1)],
     "wait_for_done": [Target("T2", 1_000, 0.15 * US)],
     "wait_for_in_time": [Target("T2", 1_000, 0.5 * US)],
@@ -112,5 +126,8 @@ TARGETS = {
     "memory_coroutine": [Target("M1", 1_000_000, 128, workers=1, counter="bytes")],
     "memory_sleeping": [Target("M2", 1_000_000, 256, workers=1, counter="bytes")],
     "idle": [Target("W2", 1, 0, workers=8, counter="ticks")],
+    "instructions_fib": [Target("F4", 1, 200, workers=1, counter="instructions")],
+    "instructions_when_all": [Target("F4", 1, 139, workers=1, counter="instructions")],
+    "instructions_spawn": [Target("F4", 1, 250, workers=1, counter="instructions")],
     "headers": [Target("H1", 1, 1.25, workers=1, counter="seconds", over="std")],
 }

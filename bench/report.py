@@ -20,10 +20,11 @@ import subprocess
 import sys
 
 from peers import asyncio_peers
-from questions import TARGETS, TITLES
+from questions import REPETITIONS, TARGETS, TITLES
 
 HERE = pathlib.Path(__file__).resolve().parent
-COUNTERS = ["per_task", "p50", "p99", "bytes", "ticks", "seconds"]
+COUNTERS = ["per_task", "p50", "p99", "bytes", "ticks", "seconds", "instructions"]
+SCRIPTS = ["headers", "instructions"]  # what no program can say of itself
 
 
 # ---- running
@@ -41,17 +42,28 @@ def run(command, options):
     return json.loads(done.stdout)["benchmarks"] if done.stdout.strip() else []
 
 
+def repetitions_of(name, options):
+    return options.repetitions if options.quick else max(options.repetitions, REPETITIONS.get(name, 0))
+
+
 def run_program(program, options):
     command = [
         program,
         "--benchmark_format=json",
         "--benchmark_enable_random_interleaving=true",
-        f"--benchmark_repetitions={options.repetitions}",
+        f"--benchmark_repetitions={repetitions_of(program.name.removeprefix('bench_'), options)}",
         f"--benchmark_min_time={options.min_time}",
     ]
     if options.filter:
         command.append(f"--benchmark_filter={options.filter}")
     return run(command, options)
+
+
+def run_script(name, options):
+    """What is known without running a program of ours."""
+    if name == "instructions":
+        return run([sys.executable, HERE / "instructions.py", pathlib.Path(compiler_path(options.build)).name], options)
+    return run([sys.executable, HERE / "headers.py", options.build, "--repetitions", options.repetitions], options)
 
 
 def run_asyncio(questions, options):
@@ -91,6 +103,8 @@ def shown(value, counter="per_task"):
         return f"{value:.0f} B"
     if counter == "ticks":
         return f"{value:.1f}"
+    if counter == "instructions":
+        return f"{value:.0f}"
     for unit, size in (("s", 1), ("ms", 1e-3), ("µs", 1e-6)):
         if value >= size:
             return f"{value / size:.3g} {unit}"
@@ -111,7 +125,8 @@ def check_targets(found):
             figure = sizes.get((target.n, target.workers), {}).get(target.contender, {}).get(target.counter)
             if figure is None:
                 continue
-            label = f"{question} {target.n:,}, {target.workers} worker{'s' if target.workers > 1 else ''}"
+            who = question if target.contender == "sheaf" else f"{question}, {target.contender}"
+            label = f"{who} {target.n:,}, {target.workers} worker{'s' if target.workers > 1 else ''}"
             if not target.over:
                 yield target.name, label, shown(figure, target.counter), "≤ " + shown(target.at_most, target.counter), figure <= target.at_most
                 continue
@@ -184,17 +199,24 @@ def plot(question, sizes, folder):
     return path
 
 
-def compiler_of(build):
+def compiler_path(build):
     cache = build / "CMakeCache.txt"
     found = re.search(r"^CMAKE_CXX_COMPILER:\w+=(.*)$", cache.read_text(), re.M) if cache.is_file() else None
-    if not found:
-        return "unknown compiler"
-    version = subprocess.run([found[1], "--version"], stdout=subprocess.PIPE, text=True, check=False).stdout
-    return version.splitlines()[0] if version else found[1]
+    return found[1] if found else "unknown compiler"
+
+
+def compiler_of(build):
+    path = compiler_path(build)
+    if not pathlib.Path(path).is_file():
+        return path
+    version = subprocess.run([path, "--version"], stdout=subprocess.PIPE, text=True, check=False).stdout
+    return version.splitlines()[0] if version else path
 
 
 def write_report(found, options):
     out = options.build
+    # Another allocator has a report of its own.
+    name = "report" + (f"-{pathlib.Path(options.preload).name.split('.')[0]}" if options.preload else "")
     lines = ["# Benchmarks", "", f"{compiler_of(out)}; {os.cpu_count()} cores; medians of {options.repetitions} repetitions"]
     if options.preload:
         lines[-1] += f"; {options.preload} preloaded"
@@ -206,12 +228,12 @@ def write_report(found, options):
         lines += table(goals, ["target", "what", "measured", "wanted", "met"], 2)
     for question, sizes in found.items():
         lines += ["", f"## {TITLES.get(question, question)}", "", f"`{question}`", "", *question_table(sizes)]
-        picture = plot(question, sizes, out / "plots")
+        picture = plot(question, sizes, out / name.replace("report", "plots"))
         if picture:
-            lines += ["", f"![{question}](plots/{picture.name})"]
+            lines += ["", f"![{question}]({picture.parent.name}/{picture.name})"]
     text = "\n".join(lines) + "\n"
-    (out / "report.md").write_text(text)
-    written = [out / "report.md"]
+    written = [out / f"{name}.md"]
+    written[0].write_text(text)
     try:
         import markdown
     except ImportError:
@@ -220,15 +242,15 @@ def write_report(found, options):
         style = "body{font:15px sans-serif;max-width:70em;margin:2em auto}td,th{padding:.2em .8em;text-align:right}table{border-collapse:collapse}tr{border-bottom:1px solid #ddd}"
         body = markdown.markdown(text, extensions=["tables"])
         page = f'<!doctype html><meta charset="utf-8"><title>Benchmarks</title><style>{style}</style>\n{body}\n'
-        (out / "report.html").write_text(page)
-        written.append(out / "report.html")
+        written.append(out / f"{name}.html")
+        written[-1].write_text(page)
     print("written: " + ", ".join(map(str, written)), file=sys.stderr)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("build", type=pathlib.Path, help="the build directory, whose bench/ has the programs")
-    parser.add_argument("programs", nargs="*", metavar="name", help="default: all, and headers")
+    parser.add_argument("programs", nargs="*", metavar="name", help="default: all, and " + " and ".join(SCRIPTS))
     parser.add_argument("-r", "--repetitions", type=int, default=5)
     parser.add_argument("-t", "--min-time", type=float, default=0.1, help="seconds per repetition, at least (0.1)")
     parser.add_argument("-f", "--filter", help="only benchmarks whose name matches this regular expression, and no asyncio")
@@ -241,16 +263,16 @@ def main():
     there = {path.name.removeprefix("bench_"): path for path in sorted((options.build / "bench").glob("bench_*")) if path.is_file()}
     if not there:
         parser.error(f"no programs in {options.build}/bench")
-    unknown = [name for name in options.programs if name not in there and name != "headers"]
+    unknown = [name for name in options.programs if name not in there and name not in SCRIPTS]
     if unknown:
         parser.error("no such program: " + " ".join(unknown))
 
     results = options.build / "results"
     results.mkdir(exist_ok=True)
     found = {}
-    for name in options.programs or [*there, "headers"]:
-        if name == "headers":
-            entries = run([sys.executable, HERE / "headers.py", options.build, "--repetitions", options.repetitions], options)
+    for name in options.programs or [*there, *SCRIPTS]:
+        if name in SCRIPTS:
+            entries = run_script(name, options)
         else:
             entries = run_program(there[name], options)
             entries += run_asyncio(dict.fromkeys(entry["name"].split("/")[0] for entry in entries), options)

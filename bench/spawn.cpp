@@ -92,7 +92,7 @@ void run_tbb(benchmark::State& state, std::int64_t n, int workers) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const bench::sweep over{bench::sizes({1'000, 1'000'000}, {1'000}), {1, 2}};
+  const bench::sweep over{bench::sizes({1'000, 10'000, 100'000, 1'000'000}, {1'000}), {1, 2, 8}};
   bench::add("spawn", "sheaf", run_sheaf<spawn_and_await>, over);
   bench::add("spawn", "sheaf_group", run_sheaf<spawn_in_group>, over);
   bench::add("spawn", "sheaf_when_all", run_sheaf<spawn_when_all>, over);

@@ -102,7 +102,7 @@ void run_tbb(benchmark::State& state, std::int64_t n, int workers) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const bench::sweep over{bench::sizes({100, 1'000, 10'000, 100'000, 1'000'000}, {100, 1'000}), {1, 2}};
+  const bench::sweep over{bench::sizes({100, 1'000, 10'000, 100'000, 1'000'000}, {100, 1'000}), {1, 2, 8}};
   bench::add("wait_loop", "sheaf", run_sheaf<rounds>, over);
   bench::add("wait_loop", "sheaf_one_by_one", run_sheaf<rounds_one_by_one>, over);
   bench::add("wait_loop", "tbb", run_tbb, over);
