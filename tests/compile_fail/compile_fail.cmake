@@ -1,10 +1,21 @@
-# One compile-fail case; CMakeLists.txt beside this file says what a case looks like.
-# usage: cmake -DCOMPILER=<path> -DROOT=<source tree> -DGENERATED=<generated headers> -DSOURCE=<file> -P compile_fail.cmake
+# One compile-fail case; CMakeLists.txt beside this file says what a case looks like. Or, with a header for SOURCE: compiles it in advance.
+# usage: cmake -DCOMPILER=<path> -DROOT=<source tree> -DGENERATED=<generated headers> -DHEADER=<header> -DSOURCE=<file> -P compile_fail.cmake
 cmake_minimum_required(VERSION 3.24)
 
 set(ENV{LC_ALL} C)
-set(flags -std=c++20 -fsyntax-only -fdiagnostics-color=never -Wall -Wextra -Werror=unused-result -Werror=unused-value
+set(flags -std=c++20 -fdiagnostics-color=never -Wall -Wextra -Werror=unused-result -Werror=unused-value
           "-I${ROOT}/runtime/include" "-I${ROOT}/combinators/include" "-I${GENERATED}")
+
+if(SOURCE STREQUAL HEADER)
+  execute_process(COMMAND "${COMPILER}" ${flags} -x c++-header "${HEADER}" -o "${HEADER}.gch" COMMAND_ERROR_IS_FATAL ANY)
+  return()
+endif()
+
+file(READ "${SOURCE}" source)
+list(APPEND flags -fsyntax-only)
+if(NOT source MATCHES "#define")
+  list(APPEND flags -include "${HEADER}")  # both compilers take the .gch beside it
+endif()
 
 function(compile out_result out_text)
   execute_process(COMMAND "${COMPILER}" ${flags} ${ARGN} "${SOURCE}" RESULT_VARIABLE result OUTPUT_VARIABLE text ERROR_VARIABLE text)
@@ -12,7 +23,6 @@ function(compile out_result out_text)
   set(${out_text} "${text}" PARENT_SCOPE)
 endfunction()
 
-file(READ "${SOURCE}" source)
 string(REGEX MATCHALL "// expect: [^\n]+" expected "${source}")
 
 compile(result text)
