@@ -7,12 +7,13 @@ namespace sheaf::detail {
 void sleep_base::suspend(task_core& self, std::coroutine_handle<> handle) noexcept {
   entry_.self = &self;
   timer_queue& timers = self.runtime->timers();
+  sync::nanoseconds deadline = when();
   if (how_ == kind::lasting) {
-    if (when_ <= 0) return yield_in(self, *this, handle);
-    when_ = saturating_add(timers.now(), when_);
+    if (deadline <= 0) return yield_in(self, *this, handle);
+    deadline = saturating_add(timers.now(), deadline);
   }
   begin_wait(self, *this, handle);
-  timers.arm(entry_, when_);
+  timers.arm(entry_, deadline);
 }
 
 cancel_answer sleep_base::on_cancel(task_core& self) noexcept {

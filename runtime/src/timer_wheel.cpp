@@ -10,7 +10,7 @@ namespace sheaf::detail {
 namespace {
 
 bool before(const timer& a, const timer& b) noexcept {
-  return a.deadline != b.deadline ? a.deadline < b.deadline : a.sequence < b.sequence;
+  return a.deadline != b.deadline ? a.deadline < b.deadline : static_cast<std::int32_t>(a.sequence - b.sequence) < 0;
 }
 
 /// Merges two sorted lists linked by `next`.

@@ -25,7 +25,8 @@ namespace sheaf::detail {
 
 class timer_wheel {
  public:
-  explicit timer_wheel(sync::nanoseconds start) noexcept : reached_(start) {}
+  /// Entries are counted from `sequence`.
+  explicit timer_wheel(sync::nanoseconds start, std::uint32_t sequence = 0) noexcept : reached_(start), sequence_(sequence) {}
 
   void insert(timer& entry, sync::nanoseconds deadline) noexcept;
   /// False: the entry was idle.
@@ -59,7 +60,7 @@ class timer_wheel {
   void empty_slot(position where, sync::nanoseconds now) noexcept;
 
   sync::nanoseconds reached_;
-  std::uint64_t sequence_ = 0;
+  std::uint32_t sequence_;  ///< begins anew after its last value: see timer::sequence
   timer* due_first_ = nullptr;
   timer* due_last_ = nullptr;
   std::uint32_t occupied_levels_ = 0;

@@ -112,6 +112,7 @@ TEST_P(DumpOnEvery, Graph01_WhoWaitsForATask) {
     const auto named = [](const char* name) { return spawn_options{.name = name}; };
     const gate open;
     const task<> target = spawn(named("target"), wait_at, open);
+    co_await until_parked(target);
     std::vector<task<>> waiting{
         spawn(
             named("a-task"), [](task<> target) -> coro<> { co_await target; }, target),

@@ -72,8 +72,12 @@ TEST(TimerWheel, AgreesWithAnOrderedSetOnEveryScale) {
   }
 }
 
-TEST(TimerWheel, KeepsTheArmingOrderOfEqualDeadlinesAcrossLevels) {
-  timer_wheel wheel(0);
+/// Also where the count of entries begins anew.
+class CountedFrom : public testing::TestWithParam<std::uint32_t> {};
+INSTANTIATE_TEST_SUITE_P(TimerWheel, CountedFrom, testing::Values(0U, 0xffff'fffdU, 0xffff'fffeU, 0xffff'ffffU, 0x7fff'fffdU));
+
+TEST_P(CountedFrom, KeepsTheArmingOrderOfEqualDeadlinesAcrossLevels) {
+  timer_wheel wheel(0, GetParam());
   entry far, nearer, near, late;
   constexpr sync::nanoseconds k_deadline = 5'000'000;
   wheel.insert(far, k_deadline);

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <coroutine>
+#include <cstdint>
 #include <type_traits>
 #include <utility>
 
@@ -25,13 +26,16 @@ class sleep_base : public awaiter_base {
   wait_reason reason() const noexcept final { return {"a timer", nullptr}; }
 
  protected:
-  enum class kind { lasting, until };
-  sleep_base(kind how, sync::nanoseconds when) noexcept : entry_(&fired), when_(when), how_(how) {}
+  enum class kind : std::uint8_t { lasting, until };
+  sleep_base(kind how, sync::nanoseconds when) noexcept : how_(how), entry_(&fired) { entry_.deadline = when; }
   ~sleep_base() = default;
   void suspend(task_core& self, std::coroutine_handle<> handle) noexcept;
   void throw_if_cancelled() const {
     if (cancelled()) throw_cancelled(*entry_.self);
   }
+  [[nodiscard]] kind how() const noexcept { return how_; }
+  /// Before suspend().
+  [[nodiscard]] sync::nanoseconds when() const noexcept { return entry_.deadline; }
 
  private:
   struct entry final : timer {
@@ -40,11 +44,8 @@ class sleep_base : public awaiter_base {
   };
   static void fired(timer& base) noexcept { wake(*static_cast<entry&>(base).self); }
 
+  const kind how_;
   entry entry_;
-
- protected:
-  sync::nanoseconds when_;
-  kind how_;
 };
 
 template <class T>
@@ -65,7 +66,7 @@ class [[nodiscard("co_await it, or nothing sleeps")]] sleep_awaiter final : publ
     return std::move(value_);
   }
   /// On a plain thread with a current runtime. @throws no_runtime, would_deadlock
-  T get() && { return await_in_task<sleep_awaiter>(how_, when_, std::move(value_)).get(); }
+  T get() && { return await_in_task<sleep_awaiter>(how(), when(), std::move(value_)).get(); }
 
  private:
   T value_;
@@ -83,7 +84,7 @@ class [[nodiscard("co_await it, or nothing sleeps")]] sleep_awaiter<void> final 
   }
   void await_resume() const { throw_if_cancelled(); }
   /// On a plain thread with a current runtime. @throws no_runtime, would_deadlock
-  void get() && { await_in_task<sleep_awaiter>(how_, when_).get(); }
+  void get() && { await_in_task<sleep_awaiter>(how(), when()).get(); }
 };
 
 }  // namespace detail
