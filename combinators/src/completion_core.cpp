@@ -1,5 +1,6 @@
 #include <sheaf/detail/completion_core.hpp>
 
+#include <new>
 #include <utility>
 
 #include <sheaf/detail/assert.hpp>
@@ -35,7 +36,7 @@ void completion_core::push(completion_node& node) noexcept {
 
 completion_core* completion_core::make(std::size_t reserve) {
   auto owner = completion_owner(new completion_core);
-  if (reserve != 0) owner->nodes_ = std::make_unique<completion_node[]>(reserve);
+  if (reserve != 0) owner->rooms_ = std::make_unique_for_overwrite<node_room[]>(reserve);
   return owner.release();
 }
 
@@ -78,7 +79,7 @@ void completion_core::close() noexcept {
 void completion_core::add_all(std::span<task_core* const> tasks) noexcept {
   references_.fetch_add(static_cast<std::uint32_t>(tasks.size()), sync::relaxed);
   for (task_core* const task : tasks) {
-    completion_node& node = nodes_[nodes_used_++];
+    completion_node& node = *::new (static_cast<void*>(&rooms_[rooms_used_++])) completion_node;
     node.in_array = true;
     link_last(node, *task);  // without the lock: only the inbox is touched by others before somebody waits
     enroll(node);

@@ -142,7 +142,7 @@ auto as_completed(Range&& range, time_limit timeout = {}) {
   detail::runtime_core& runtime = detail::current_runtime("as_completed");
   const auto deadline = detail::deadline_from_now(runtime, timeout);
   detail::child_list children(std::forward<Range>(range));
-  children.remove_duplicates();
+  if constexpr (detail::task_range<Range>) children.remove_duplicates();
   detail::completion_owner core(detail::completion_core::make(children.all().size()));
   detail::start_batch batch(children.all(), runtime, "as_completed");
   for (const auto some : children.by_few()) {

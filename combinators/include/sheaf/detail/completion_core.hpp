@@ -30,6 +30,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 #include <sheaf/detail/awaiter.hpp>
@@ -41,14 +42,11 @@ namespace sheaf::detail {
 
 class completion_core;
 
-/// One registration with one task. Holds a counted handle of it. Once notified, waiter_node::next links the inbox.
+/// One registration with one task. Holds a counted handle of it, until recycle(). Once notified, waiter_node::next links the inbox.
 struct completion_node final : waiter_node {
   completion_node() noexcept : waiter_node(&completed) {}
   completion_node(const completion_node&) = delete;
   completion_node& operator=(const completion_node&) = delete;
-  ~completion_node() {
-    if (task != nullptr) drop_handle(*task);
-  }
   static void completed(waiter_node& node, outcome_kind) noexcept;
 
   completion_core* core = nullptr;
@@ -60,6 +58,8 @@ struct completion_node final : waiter_node {
   bool ready = false;      ///< is, or has been, in the ready list; under lock_
   bool in_array = false;   ///< of the core's own array, which is in input order
 };
+
+static_assert(std::is_trivially_destructible_v<completion_node>);
 
 /// What a consumer waits for.
 enum class completion_want : std::uint8_t { one, first_completed, first_exception, all };
@@ -197,8 +197,11 @@ class completion_core {
   completion_wait* wait_first_ = nullptr;
   completion_wait* wait_last_ = nullptr;
   std::uint64_t next_rank_ = 0;
-  std::unique_ptr<completion_node[]> nodes_;
-  std::size_t nodes_used_ = 0;
+  struct node_room {
+    alignas(completion_node) std::byte bytes[sizeof(completion_node)];
+  };
+  std::unique_ptr<node_room[]> rooms_;  ///< of nodes that are made as they are added, and need no destruction
+  std::size_t rooms_used_ = 0;
 };
 
 /// Owns a core's owner reference.
