@@ -13,6 +13,7 @@
 
 #include "support/gate.hpp"
 #include "support/run_test.hpp"
+#include "support/sanitized.hpp"
 #include "support/until.hpp"
 
 namespace sheaf {
@@ -22,19 +23,7 @@ using namespace std::chrono_literals;
 using test::gate;
 using test::run_test;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SHEAF_TEST_SANITIZED
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SHEAF_TEST_SANITIZED
-#endif
-#endif
-
-#ifdef SHEAF_TEST_SANITIZED
-constexpr int k_share = 100;  // they are slow, and keep freed memory for a while
-#else
-constexpr int k_share = 1;
-#endif
+constexpr int k_share = test::k_sanitized ? 100 : 1;
 
 std::size_t resident_bytes() {
   std::ifstream file("/proc/self/statm");

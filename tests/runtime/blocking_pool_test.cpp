@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "support/sanitized.hpp"
 #include "thread_activity.hpp"
 
 namespace sheaf::detail {
@@ -363,14 +364,7 @@ TEST(BlockingPoolEnd, LetsGoOfThreadsThatHaveJustStarted) {
   }
 }
 
-#if defined(__has_feature)
-#define SHEAF_TEST_HAS_FEATURE(x) __has_feature(x)
-#else
-#define SHEAF_TEST_HAS_FEATURE(x) 0
-#endif
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !SHEAF_TEST_HAS_FEATURE(address_sanitizer) && \
-    !SHEAF_TEST_HAS_FEATURE(thread_sanitizer)
-// Sanitizers need address space of their own, which this test takes away.
+#if !SHEAF_TEST_SANITIZED  // it takes address space away
 TEST(BlockingPoolDeathTest, ThrowsWhenThereIsNoThreadAndNoneToBeHad) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   const auto refused = [] {

@@ -21,6 +21,7 @@
 #include <sheaf/tbb_executor.hpp>
 
 #include "support/gate.hpp"
+#include "support/sanitized.hpp"
 #include "support/until.hpp"
 
 namespace sheaf::test {
@@ -41,6 +42,8 @@ inline std::string_view to_string(flavour which) {
       return "host_loop";
   }
 }
+/// How often something is done, or how deep, that is slow under a sanitizer: in full on one flavour there.
+constexpr int share_of(int whole, flavour which) { return k_sanitized && which != flavour::native_2 ? whole / 10 : whole; }
 inline void PrintTo(flavour which, std::ostream* out) { *out << to_string(which); }
 
 /// A test that makes no sense on one flavour, or is on none, as a plain TEST. `test` empty: every test of the suite.
