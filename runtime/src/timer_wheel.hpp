@@ -1,7 +1,7 @@
 #pragma once
 /// @file
 /// A hierarchical timing wheel of nanosecond resolution (Varghese and Lauck, scheme 6): insertion and removal in constant time, expiry
-/// in exact (deadline, sequence) order.
+/// in exact (deadline, sequence) order; equal deadlines keep theirs while less than 2^31 insertions lie between them.
 ///
 /// Eleven levels of 64 slots. With `reached` the time the wheel has been turned to, a deadline lies at the level of the highest of its
 /// six-bit digits that differs from `reached`, in the slot that digit names. So:
