@@ -229,7 +229,7 @@ TEST_P(GatherCancelOnEvery, EachRequestGoesOnToTheChildren) {
   });
 }
 
-/// The second request and the end of a child, which follows it at once, come to the gather in one: its step knew of the end alone. The
+/// The second request and the failure of a child, which follows it at once, come to the gather in one: its step knew of the end alone. The
 /// other child has taken the first request by then: two that come before a step are one.
 TEST_P(GatherCancelOnEvery, ARequestThatComesWithAChildsEndGoesOnToTheOthers) {
   run([]() -> coro<> {
@@ -256,7 +256,7 @@ TEST_P(GatherCancelOnEvery, ARequestThatComesWithAChildsEndGoesOnToTheOthers) {
       co_await test::until(heard);
       co_await until_parked(one);
       EXPECT_TRUE(all.cancel());
-      co_return 2;
+      throw test::boom(2);
     };
     const task<int> other = spawn(asks_once_more, never, one, std::ref(swallowed), std::cref(all));
     co_await until_parked(one);
@@ -266,7 +266,7 @@ TEST_P(GatherCancelOnEvery, ARequestThatComesWithAChildsEndGoesOnToTheOthers) {
     co_await until_complete(all);
     EXPECT_TRUE(all.cancelled());
     EXPECT_TRUE(one.cancelled());
-    EXPECT_EQ(other.result(), 2);
+    EXPECT_EQ(test::boom_number(other.exception()), 2);
   });
 }
 
