@@ -21,9 +21,10 @@
 ///     and its leave(), so what it queues (enter() for the new work, then leave() for its own) never lets time slip in between.
 /// C5  A waiter is unregistered, and counted again if it was, before its parker is signalled: between a completion and the waiter's
 ///     going on, activity is not zero.
-/// C6  While an instant fires, context().firing of the mover's thread is the clock. What is posted there to a runtime of this clock is
-///     counted, but kept with the runtime, which enters itself in `instants_`; it is queued after the last entry has fired. Cancel
-///     callbacks may wait for anything: what is kept is queued before one runs, and nothing is kept meanwhile (instant_put_off).
+/// C6  While an instant fires, context().firing of the mover's thread is the clock. What is woken there on a runtime of this clock (post(),
+///     post_newest()) is counted, but kept with the runtime, which enters itself in `instants_`; it is queued after the last entry has
+///     fired. Cancel callbacks may wait for anything: what is kept is queued before one runs, and nothing is kept meanwhile
+///     (instant_put_off).
 
 #include <cstdint>
 #include <memory>
