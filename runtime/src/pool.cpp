@@ -27,24 +27,26 @@ pool::pool(pool_options options)
   }
 }
 
-void pool::inject(work_chain chain) noexcept {
+bool pool::inject(work_chain chain) noexcept {
   // Once published, an item may run, the program may end and stop() may be called: the count keeps the pool alive until the look
-  // at idle_ is done. Its increment needs no order: stop() is called after the item has run, hence after the push that published
-  // both.
-  injecting_.fetch_add(1, sync::relaxed);
-  injection_.push_chain(chain);
-  idle_.notify();
+  // at idle_ is done. Relaxed: the order of the changes of this one word decides whether stop() waits for this or refuses it.
+  const bool open = (injecting_.fetch_add(1, sync::relaxed) & k_closed) == 0 || is_member();
+  if (open) {
+    injection_.push_chain(chain);
+    idle_.notify();
+  }
   // order: release: this thread has done with the pool; peer: acquire in stop().
   injecting_.fetch_sub(1, sync::release);
+  return open;
 }
 
-void pool::post_chain(work_item* first, std::size_t count) noexcept {
-  if (count == 0) return;
-  if (worker* const seat = own_seat()) {
-    seat->push_ready(work_chain{first, count});
-    return notify_others();
-  }
-  inject({first, count});
+bool pool::post_chain(work_item* first, std::size_t count) noexcept {
+  if (count == 0) return true;
+  worker* const seat = own_seat();
+  if (seat == nullptr) return inject({first, count});
+  seat->push_ready(work_chain{first, count});
+  notify_others();
+  return true;
 }
 
 bool pool::has_work() const noexcept {
@@ -56,14 +58,15 @@ bool pool::has_work() const noexcept {
 }
 
 void pool::stop() noexcept {
+  if ((injecting_.fetch_or(k_closed, sync::relaxed) & k_closed) != 0) return;
+  // order: acquire: what foreign threads have posted is queued, and they touch the pool no more; peer: release in inject().
+  while (const std::uint32_t still = injecting_.load(sync::acquire) & ~k_closed)
+    sync::futex_wait(injecting_, still | k_closed, sync::now() + k_injecting_poll);
   // order: release: what was posted before is seen by a worker that sees the flag; peer: acquire in stopping(). A worker that
   //        announces itself after wake_all() sees the flag by way of the idle set's lock.
-  if (stopping_.exchange(true, sync::release)) return;
+  stopping_.store(true, sync::release);
   idle_.wake_all();
   crew_.stop();
-  // order: acquire: nobody touches the pool any more; peer: release in inject().
-  while (const std::uint32_t still = injecting_.load(sync::acquire))
-    sync::futex_wait(injecting_, still, sync::now() + k_injecting_poll);
 }
 
 pool::metrics pool::read_metrics() const noexcept {

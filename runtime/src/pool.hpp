@@ -32,15 +32,15 @@ class pool {
   ~pool() { stop(); }
 
   /// On one of this pool's workers: behind its ready items; elsewhere: the injection queue. May still be returning on a foreign
-  /// thread when the item has run and the pool is stopped: stop() waits for it.
+  /// thread when the item has run and the pool is stopped: stop() waits for it. False, from a foreign thread: stop() came first, and
+  /// the item is still the caller's, who keeps the pool alive then.
   /// @par Threads  Any.
   /// @par Cost  No allocation but for a queue's rare doubling, without which the item goes to the injection queue.
-  void post(work_item& item) noexcept {
-    if (worker* const seat = own_seat()) {
-      post_from(*seat, item);
-    } else {
-      inject({&item, 1});
-    }
+  bool post(work_item& item) noexcept {
+    worker* const seat = own_seat();
+    if (seat == nullptr) return inject({&item, 1});
+    post_from(*seat, item);
+    return true;
   }
   /// post() in `seat`.
   /// @par Threads  The one in `seat`.
@@ -52,20 +52,21 @@ class pool {
   /// On one of this pool's workers, when there are several: the item that this worker runs next, the displaced one being posted.
   /// Else as post().
   /// @par Threads  Any.
-  void post_newest(work_item& item) noexcept {
+  bool post_newest(work_item& item) noexcept {
     worker* const seat = own_seat();
     if (seat == nullptr || !shared_) return post(item);
     seat->push_newest(item);
     idle_.notify();
+    return true;
   }
 
-  /// Behind what is queued here now.
+  /// Behind what is queued here now. Else as post().
   /// @par Threads  Any.
-  void post_last(work_item& item) noexcept { inject({&item, 1}); }
+  bool post_last(work_item& item) noexcept { return inject({&item, 1}); }
 
   /// As post() for each of `count` items linked by `next`, with one publication for all of them.
   /// @par Threads  Any.
-  void post_chain(work_item* first, std::size_t count) noexcept;
+  bool post_chain(work_item* first, std::size_t count) noexcept;
 
   /// A child of a fork-join: the newest is popped by this worker, the oldest is stolen by others.
   /// @par Threads  The one in `seat`.
@@ -98,8 +99,8 @@ class pool {
   /// @par Threads  Of this pool.
   [[nodiscard]] bool leave_behind() noexcept { return crew_.leave_behind(has_work()); }
 
-  /// Runs what was posted before, then joins all threads. Idempotent. The caller sees to it that no item is running that blocks
-  /// for ever, and that nothing is posted from outside meanwhile.
+  /// Runs what was posted before, then joins all threads. Idempotent. From here on posts of foreign threads are refused. The caller sees
+  /// to it that no item is running that blocks for ever.
   /// @par Threads  One, not of this pool.
   void stop() noexcept;
 
@@ -131,7 +132,7 @@ class pool {
   void notify_others() noexcept {
     if (shared_) idle_.notify();
   }
-  void inject(work_chain chain) noexcept;
+  bool inject(work_chain chain) noexcept;
 
   const unsigned workers_;
   const bool shared_;  ///< more than one worker
@@ -140,7 +141,8 @@ class pool {
   sync::atomic<bool> stopping_{false};
   alignas(k_cache_line) idle_set idle_;
   alignas(k_cache_line) injection_queue injection_;
-  alignas(k_cache_line) sync::atomic<std::uint32_t> injecting_{0};  ///< threads between the two halves of inject()
+  static constexpr std::uint32_t k_closed = std::uint32_t{1} << 31;
+  alignas(k_cache_line) sync::atomic<std::uint32_t> injecting_{0};  ///< threads between the two halves of inject(); and k_closed
 };
 
 }  // namespace sheaf::detail

@@ -207,15 +207,22 @@ void runtime_core::post(work_item& item) noexcept {
   if (gone_.load(sync::relaxed)) return;  // left behind: nobody runs it any more
   item_begun();
   if (kept_for_instant(item)) return;
-  if (native_) {
-    native_->post(item);
-  } else {
-    options_.executor->post(item);
-  }
+  if (!(native_ ? native_->post(item) : post_foreign(item))) item_done();
+}
+
+/// To the executor, counted already. False: shutdown waits for no items but those that run and what they post, and the executor may go.
+bool runtime_core::post_foreign(work_item& item) noexcept {
+  // Relaxed: shutdown sets the bit in the word that counts. If it is not to be seen here, shutdown sees this item.
+  if ((foreign_items_.load(sync::relaxed) & k_closed) != 0 && this_thread.owner != this) return false;
+  options_.executor->post(item);
+  return true;
 }
 
 void runtime_core::post_chain(work_item* first, std::size_t count) noexcept {
-  if (native_ && !counts_items_) return native_->post_chain(first, count);
+  if (native_ && !counts_items_) {
+    native_->post_chain(first, count);
+    return;
+  }
   while (count-- != 0) post(*std::exchange(first, first->next));
 }
 
@@ -223,20 +230,16 @@ void runtime_core::post_newest(work_item& item) noexcept {
   if (gone_.load(sync::relaxed)) return;  // left behind: nobody runs it any more
   item_begun();
   if (kept_for_instant(item)) return;
-  if (native_) {
-    native_->post_newest(item);
-  } else {
-    options_.executor->post(item);
-  }
+  if (!(native_ ? native_->post_newest(item) : post_foreign(item))) item_done();
 }
 
 void runtime_core::post_last(work_item& item) noexcept {
   if (gone_.load(sync::relaxed)) return;  // left behind: nobody runs it any more
   item_begun();
   if (native_) {
-    native_->post_last(item);
+    if (!native_->post_last(item)) item_done();
   } else {
-    options_.executor->post_last(item);
+    options_.executor->post_last(item);  // of a step that runs there
   }
 }
 
@@ -245,8 +248,6 @@ bool runtime_core::kept_for_instant(work_item& item) noexcept {
   if (clock_ == nullptr || this_thread.firing != clock_.get()) return false;
   if (kept_.count == 0) {
     enter_visit();
-    // order: seq_cst, before the look at gone_ in post_kept(); peer: abandon_calls(), which does both the other way round.
-    kept_.any.store(true, sync::seq_cst);
     clock_->at_end_of_instant(kept_);
   }
   *std::exchange(kept_.last, &item.next) = &item;
@@ -258,16 +259,13 @@ void runtime_core::post_kept() noexcept {
   work_item* item = std::exchange(kept_.first, nullptr);
   kept_.last = &kept_.first;
   std::size_t count = std::exchange(kept_.count, 0);
-  // order: seq_cst: either this sees it, or abandon_calls() waits until all is queued; peer: its store.
-  if (gone_.load(sync::seq_cst)) {
-    for (; count != 0; --count) item_done();
-  } else if (native_) {
-    native_->post_chain(item, count);
+  if (native_) {
+    for (std::size_t refused = native_->post_chain(item, count) ? 0 : count; refused != 0; --refused) item_done();
   } else {
-    while (count-- != 0) options_.executor->post(*std::exchange(item, item->next));
+    for (; count != 0; --count) {
+      if (!post_foreign(*std::exchange(item, item->next))) item_done();
+    }
   }
-  // order: release: all is queued; peer: acquire half in abandon_calls().
-  kept_.any.store(false, sync::release);
   leave_visit();
 }
 
@@ -299,11 +297,8 @@ void runtime_core::abandon_calls() noexcept {
     clock_->forget(leaving_behind_);  // first: a call that waits on the clock is counted again, and then not any more
     if (out != 0) clock_->leave(out);
   }
-  // order: release: who finds itself left behind counts off what forget() has counted; peer: gone(). seq_cst, before the look at what
-  //        an instant keeps; peer: kept_for_instant().
-  gone_.store(true, sync::seq_cst);
-  // order: seq_cst, and acquire: what was kept is queued before the pool stops; peer: release in post_kept().
-  for (unsigned spins = 0; kept_.any.load(sync::seq_cst); ++spins) sync::spin_wait(spins);
+  // order: release: who finds itself left behind counts off what forget() has counted; peer: gone().
+  gone_.store(true, sync::release);
   add_reference();  // for ever: tasks that wait for these calls still name this core
   blocking_->abandon();
 }
@@ -320,13 +315,14 @@ void runtime_core::count_item_done() noexcept {
   if (clock_ != nullptr) clock_->leave();
   if (native_) return;
   // order: release: what this item did comes before shutdown's return; peer: acquire in wait_for_foreign_items().
-  if (foreign_items_.fetch_sub(1, sync::release) == 1) drained_.signal();
+  if ((foreign_items_.fetch_sub(1, sync::release) & ~k_closed) == 1) drained_.signal();
   drop_reference();
 }
 
 void runtime_core::wait_for_foreign_items() noexcept {
+  foreign_items_.fetch_or(k_closed, sync::relaxed);
   // order: acquire, peer: release in item_done().
-  while (foreign_items_.load(sync::acquire) != 0) {
+  while (foreign_items_.load(sync::acquire) != k_closed) {
     static_cast<void>(options_.executor->wait(drained_, sync::k_forever, false));
     drained_.reset();
   }

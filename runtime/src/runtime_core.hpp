@@ -103,6 +103,7 @@ class runtime_core {
  private:
   ~runtime_core() = default;
   void count_item_begun() noexcept;
+  [[nodiscard]] bool post_foreign(work_item& item) noexcept;
   [[nodiscard]] bool kept_for_instant(work_item& item) noexcept;
   void post_kept() noexcept;
   void count_item_done() noexcept;
@@ -125,9 +126,8 @@ class runtime_core {
     work_item* first = nullptr;
     work_item** last = &first;
     std::size_t count = 0;
-    sync::atomic<bool> any{false};  ///< for who abandons the runtime
-  } kept_{*this};                   ///< what an instant of the clock has woken, until it has fired: its mover's
-  const bool counts_items_;         ///< a manual clock or a foreign executor must know of every item
+  } kept_{*this};            ///< what an instant of the clock has woken, until it has fired: its mover's
+  const bool counts_items_;  ///< a manual clock or a foreign executor must know of every item
   const sync::nanoseconds began_;
   const unsigned workers_;  ///< of the native pool; 0: a foreign executor
   live_tasks live_;
@@ -142,8 +142,9 @@ class runtime_core {
   sync::atomic<std::size_t> calls_out_{
       0};  ///< blocking calls queued or running; and k_abandoned, once the clock does not count them
   sync::atomic<bool> leaving_behind_{false};
-  sync::atomic<bool> gone_{false};              ///< stopped with calls left behind: posts are dropped
-  sync::atomic<std::size_t> foreign_items_{0};  ///< posted to options_.executor and not done
+  sync::atomic<bool> gone_{false};  ///< stopped with calls left behind: posts are dropped
+  static constexpr std::size_t k_closed = k_abandoned;
+  sync::atomic<std::size_t> foreign_items_{0};  ///< posted to options_.executor and not done; and k_closed
   sync::parker drained_;
   static constexpr std::uint64_t k_reference = 1, k_visit = k_reference | std::uint64_t{1} << 32;
   sync::atomic<std::uint64_t> claims_{k_reference};  ///< low half: references; high half: those of them that are visits

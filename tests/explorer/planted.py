@@ -40,7 +40,7 @@ class explorer_build:
         self.folder = folder
         database = json.loads((folder / "compile_commands.json").read_text())
         outputs = ((re.search(r" -o (\S+)", each["command"]).group(1), each["command"]) for each in database)
-        self.compile = {output: command for output, command in outputs if "explorer.dir" in output}
+        self.compile = {output: command for output, command in outputs if "/explorer.dir/" in output}
         self.link = output_of(["ninja", "-t", "commands", "explorer"], cwd=folder).rstrip().splitlines()[-1]
         self.users = {}  # of a file: objects
         target = None

@@ -73,15 +73,19 @@ class tree_item : public work_item {
     ASSERT_TRUE(pool_.owns(seat));
     switch (how % 5) {
       case 0:
-        return pool_.post(child);
+        pool_.post(child);
+        break;
       case 1:
-        return pool_.post_newest(child);
+        pool_.post_newest(child);
+        break;
       case 2:
-        return pool_.post_last(child);
+        pool_.post_last(child);
+        break;
       case 3:
-        return pool_.push_fork(*seat, child);
+        pool_.push_fork(*seat, child);
+        break;
       default:
-        return pool_.post_chain(&child, 1);
+        pool_.post_chain(&child, 1);
     }
   }
   pool& pool_;
@@ -324,15 +328,20 @@ INSTANTIATE_TEST_SUITE_P(In, PoolHidden,
 void put(pool& p, place where, work_item& item) {
   switch (where) {
     case place::ready:
-      return p.post(item);
+      p.post(item);
+      break;
     case place::newest:
-      return p.post_newest(item);
+      p.post_newest(item);
+      break;
     case place::forks:
-      return p.push_fork(*context().seat, item);
+      p.push_fork(*context().seat, item);
+      break;
     case place::injection:
-      return p.post_last(item);
+      p.post_last(item);
+      break;
     case place::chain:
-      return p.post_chain(&item, 1);
+      p.post_chain(&item, 1);
+      break;
   }
 }
 
@@ -430,6 +439,17 @@ TEST(Pool, StopIsIdempotentAndRunsWhatWasPosted) {
     p.stop();
     for (std::size_t i = 0; i < 50; ++i) ASSERT_EQ(items[i].runs(), 1);
   }
+}
+
+TEST(Pool, PostsOfForeignThreadsAreRefusedAfterStop) {
+  const auto items = numbered_items(3);
+  pool p(with_workers(2));
+  p.stop();
+  EXPECT_FALSE(p.post(items[0]));
+  EXPECT_FALSE(p.post_newest(items[1]));
+  EXPECT_FALSE(p.post_last(items[2]));
+  EXPECT_FALSE(p.post_chain(&items[0], 1));
+  EXPECT_FALSE(p.has_work());
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <array>
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -193,11 +194,15 @@ void left_behind(manual_clock* clock) {
   std::optional<runtime> rt;
   {
     [[maybe_unused]] const keeps_for_ever core;  // one that has left something behind
-    rt.emplace(runtime_options{.workers = 1, .clock = clock, .max_blocking_threads = 1, .shutdown_limit = 1ms});
+    rt.emplace(runtime_options{.workers = 1, .clock = clock, .max_blocking_threads = 1, .shutdown_limit = 0ms});
   }
-  sheaf::detail::sync::parker word;
-  const task<> call = rt->spawn_blocking([&word] { word.wait(); });
-  together({[&] { word.signal(); }, [&] { rt.reset(); }});
+  sheaf::detail::sync::parker begun, word;
+  const task<> call = rt->spawn_blocking([&] {
+    begun.signal();
+    word.wait();
+  });
+  begun.wait();
+  together({[&] { rt.reset(); }, [&] { word.signal(); }});
   while (!call.done()) pause();
 }
 void call_returns_at_the_limit() { left_behind(nullptr); }
@@ -206,6 +211,96 @@ void call_returns_at_the_limit_on_manual_time() {
   left_behind(&clock);
   clock.advance(1s);
   check(clock.now() == 1s, "time does not wait for what was left behind");
+}
+
+/// A call returns as the limit passes, and lets an instant come that wakes what refuses to stop: it is queued, or dropped and counted off.
+void left_behind_in_an_instant() {
+  manual_clock clock;
+  sheaf::detail::sync::parker begun, word;
+  std::optional<runtime> rt;
+  task<> call, sleeper;
+  {
+    [[maybe_unused]] const keeps_for_ever core;  // and the sleeper
+    rt.emplace(runtime_options{.workers = 1, .clock = &clock, .max_blocking_threads = 1, .shutdown_limit = 0ms});
+    call = rt->spawn_blocking([&] {
+      begun.signal();
+      word.wait();
+    });
+    sleeper = rt->spawn([]() -> coro<> {
+      try {
+        co_await sleep_for(1h);
+      } catch (const cancelled&) {
+      }
+      co_await sleep_for(1s);
+    });
+  }
+  begun.wait();
+  together({[&] { rt.reset(); }, [&] { word.signal(); }, [&] { clock.advance(1s); }});
+  while (!call.done()) pause();
+  const std::chrono::nanoseconds before = clock.now();
+  clock.advance(1s);
+  check(clock.now() == before + 1s, "time does not wait for what was left behind");
+}
+
+coro<> waits_for_ever(event& never) {
+  for (;;) {
+    try {
+      co_await never.wait();
+    } catch (const cancelled&) {
+    }
+  }
+}
+
+/// A request from outside wakes what refuses to stop while its runtime is left behind. It was queued when the pool had ended, and counted by
+/// the clock for ever.
+void left_behind_against_cancel() {
+  manual_clock clock;
+  sheaf::detail::sync::parker begun, word;
+  std::optional<runtime> rt;
+  task<> call, stays;
+  {
+    [[maybe_unused]] const keeps_for_ever core;  // and the task, with what it waits for
+    event& never = *new event;
+    rt.emplace(runtime_options{.workers = 1, .clock = &clock, .max_blocking_threads = 1, .shutdown_limit = 0ms});
+    call = rt->spawn_blocking([&] {
+      begun.signal();
+      word.wait();
+    });
+    stays = rt->spawn(waits_for_ever, std::ref(never));
+  }
+  begun.wait();
+  together({[&] { rt.reset(); }, [&] { stays.cancel(); }});
+  word.signal();
+  while (!call.done()) pause();
+  clock.advance(1s);
+  check(clock.now() == 1s, "time does not wait for what was left behind");
+}
+
+/// The same on a host's executor, which goes when its runtime has gone: it was posted to afterwards.
+void host_left_behind_against_cancel() {
+  sheaf::detail::sync::parker begun, word;
+  auto host = std::make_unique<inline_executor>();
+  std::optional<runtime> rt;
+  task<> call, stays;
+  {
+    [[maybe_unused]] const keeps_for_ever core;  // and the task, with what it waits for
+    event& never = *new event;
+    rt.emplace(runtime_options{.executor = host.get(), .max_blocking_threads = 1, .shutdown_limit = 0ms});
+    call = rt->spawn_blocking([&] {
+      begun.signal();
+      word.wait();
+    });
+    stays = rt->spawn(waits_for_ever, std::ref(never));
+    rt->run([]() -> coro<> { co_await this_task::yield(); });
+  }
+  begun.wait();
+  beside([&] { stays.cancel(); },
+         [&] {
+           rt.reset();
+           host.reset();
+         });
+  word.signal();
+  while (!call.done()) pause();
 }
 
 /// The host waits, and runs what comes in.
@@ -267,6 +362,13 @@ const std::array k_scenarios{
     scenario{"runtime.call_returns_at_the_limit_on_manual_time",
              call_returns_at_the_limit_on_manual_time,
              {.preemptions = 2, .early_time = true, .random_runs = 1000}},
+    scenario{"runtime.left_behind_in_an_instant",
+             left_behind_in_an_instant,
+             {.preemptions = 2, .early_time = true, .random_runs = 1000}},
+    scenario{"runtime.left_behind_against_cancel",
+             left_behind_against_cancel,
+             {.preemptions = 2, .early_time = true, .random_runs = 1000}},
+    scenario{"runtime.host_left_behind_against_cancel", host_left_behind_against_cancel, {.preemptions = 2, .random_runs = 1000}},
     scenario{"runtime.host_waits_against_a_wake", host_waits_against_a_wake, {.preemptions = 2, .random_runs = 1000}},
     scenario{"runtime.host_ends_against_spawn", host_ends_against_spawn, {.preemptions = 2, .random_runs = 1000}},
 };
