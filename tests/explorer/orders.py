@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""What is each memory order for? Makes one operation at a time in a weaker order, and explores the scenarios that come to it.
+"""What is each memory order for? Makes one operation at a time in a weaker order, and explores a scenario that fails then.
 
-usage: orders.py BUILD [--only TEXT] [--seconds S] [--jobs N] [--table FILE]
+usage: orders.py BUILD [--search] [--only TEXT] [--seconds S] [--jobs N]
 
 BUILD is a build directory whose explorer and race_explorer are up to date: the first shows stores that come too late, the second data
 races. An order is weakened by one step: acq_rel to release and to acquire, acquire and release to relaxed; seq_cst to what is below it and
-to relaxed. Each weaker order is explored for at most S seconds in each program; --only chooses sites that contain TEXT; --table writes
-Markdown. What nothing shows must be argued in argued.txt, and so must an order at a place that no scenario comes to (`unreached`): the
-exit status is how many are neither shown nor argued.
+to relaxed. orders.txt says of each what shows it, a program and a scenario, or why nothing can. This runs what is said to show, for at most
+S seconds each. The exit status is how many were not shown, have no entry, or are entries of no operation.
+
+--search instead explores what has no entry, in every scenario that comes there, and prints entries; --only chooses sites that contain TEXT.
 """
 import argparse
 import collections
@@ -33,27 +34,24 @@ WEAKER = {
     ("update", "acquire"): ["relaxed"],
     ("update", "release"): ["relaxed"],
 }
-SUPPRESSED = "suppressions={}:halt_on_error=1:second_deadlock_stack=1:external_symbolizer_path={}"
+PROGRAMS = ["explorer", "race_explorer"]
+SUPPRESSED = "suppressions={}:halt_on_error=1:second_deadlock_stack=1:external_symbolizer_path=llvm-symbolizer-19"
 
 
 class site:
+    """FILE:LINE:COLUMN:KIND, the order it has, and how often each scenario comes to it."""
+
     def __init__(self, name, order):
         self.name = name
         self.order = order
         self.scenarios = collections.Counter()
-
-    @property
-    def kind(self):
-        return self.name.rsplit(":", 1)[1]
-
-    @property
-    def code(self):
-        file, line, _, _ = self.name.split(":")
-        return (ROOT / file).read_text().splitlines()[int(line) - 1].strip()
+        self.file, line, _, self.kind = name.split(":")
+        self.line = int(line)
+        self.code = (ROOT / self.file).read_text().splitlines()[self.line - 1].strip()
 
 
 def run(program, arguments, patience):
-    environment = dict(os.environ, TSAN_OPTIONS=SUPPRESSED.format(ROOT / "tsan.supp", "llvm-symbolizer-19"))
+    environment = dict(os.environ, TSAN_OPTIONS=SUPPRESSED.format(ROOT / "tsan.supp"))
     try:
         result = subprocess.run([program, *arguments], capture_output=True, text=True, errors="replace", timeout=patience,
                                 env=environment, check=False)
@@ -62,14 +60,15 @@ def run(program, arguments, patience):
     return result.stdout
 
 
-def find_sites(program, scenarios):
+def find_sites(program):
     """By name, each with the scenarios that come to it."""
     found = {}
-    for scenario in scenarios:
-        told = run(program, [scenario, "--sites", "--seconds", "0.2", "--random", "20"], 60)
+    for scenario in run(program, ["--list"], 60).split():
+        told = run(program, [scenario, "--sites", "--seconds", "0.5", "--random", "100"], 60)
         for name, order, times in re.findall(r"^site (\S+)=(\w+) (\d+)$", told, re.M):
             name = os.path.relpath(os.path.normpath(name), ROOT)
-            found.setdefault(name, site(name, order)).scenarios[scenario] += int(times)
+            if not name.startswith("tests/"):
+                found.setdefault(name, site(name, order)).scenarios[scenario] += int(times)
     return found
 
 
@@ -80,9 +79,8 @@ STRONG = re.compile(r"\bsync::(acquire|release|acq_rel|seq_cst)\b")
 def places_not_reached(sites):
     """(file, line, code) of each operation in a strong order that no scenario makes."""
     reached = collections.defaultdict(set)
-    for each in sites.values():
-        file, line, _, _ = each.name.split(":")
-        reached[file].add(int(line))
+    for each in sites:
+        reached[each.file].add(each.line)
     for folder in ("runtime", "combinators"):
         for path in sorted((ROOT / folder).rglob("*.[ch]pp")):
             file = str(path.relative_to(ROOT))
@@ -95,79 +93,90 @@ def places_not_reached(sites):
                     yield file, number, line.strip()
 
 
-def try_weaker(programs, where, order, seconds):
-    """Who found it, how and in which scenario; or None. The scenarios that come here most often go first, each with a share of the time."""
+def shows(folder, program, scenario, where, order, seconds):
+    """How `scenario` fails with the weaker order, or None."""
+    told = run(folder / program, [scenario, "--weaken", f"{where.name}={order}", "--seconds", str(seconds), "--random", "40"],
+               10 * seconds + 30)
+    failed = re.search(r"^FAILED (.*?), in run (\d+)", told, re.M)
+    return f"{failed.group(1).split(': ', 1)[1]}, run {failed.group(2)}" if failed else None
+
+
+def search(folder, where, order, seconds):
+    """The scenarios that come here most often go first, each with a share of the time."""
     chosen = [name for name, _ in where.scenarios.most_common(6)]
-    share = seconds / len(chosen)
-    for program in programs:
+    for program in PROGRAMS:
         for scenario in chosen:
-            weaker = f"{where.name}={order}"
-            told = run(program, [scenario, "--weaken", weaker, "--seconds", str(share / 2), "--random", "40"], 10 * seconds)
-            failed = re.search(r"^FAILED (.*?), in run (\d+)", told, re.M)
-            if failed:
-                return scenario, failed.group(1).split(": ", 1)[1], int(failed.group(2)), program.name
-    return None
+            how = shows(folder, program, scenario, where, order, seconds / len(chosen))
+            if how:
+                return f"shown: {program} {scenario}", how
+    return None, "nothing shows it"
 
 
-def read_arguments():
-    """The reasons of argued.txt by (file, code, weaker order)."""
-    reasons = {}
+def check(folder, where, order, said, seconds):
+    """Whether what is said to show it does; said is the text of an entry."""
+    for program, scenario in re.findall(r"shown: (\S+) (\S+)", said):
+        how = shows(folder, program, scenario, where, order, seconds)
+        if how:
+            return True, f"{how} in {scenario} ({program})"
+    reason = re.sub(r"shown: \S+ \S+\s*", "", said)
+    return bool(reason), reason or ("NOT SHOWN" if said else "NO ENTRY")
+
+
+def read_entries():
+    """The texts of orders.txt by (file, code, weaker order)."""
+    entries = {}
     where = None
-    for line in (HERE / "argued.txt").read_text().splitlines():
+    for line in (HERE / "orders.txt").read_text().splitlines():
         if line.startswith("#") or not line.strip():
             continue
         if line.startswith("  "):
-            reasons[where] = (reasons.get(where, "") + " " + line.strip()).strip()
+            entries[where] = (entries[where] + " " + line.strip()).strip()
         else:
-            file, code, order = line.split(" | ")
+            # The code may contain the separator.
+            file, rest = line.split(" | ", 1)
+            code, order = rest.rsplit(" | ", 1)
             where = (file, code, order)
-    return reasons
+            entries.setdefault(where, "")
+    return entries
 
 
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("build", type=pathlib.Path)
+    options.add_argument("--search", action="store_true")
     options.add_argument("--only", default="")
     options.add_argument("--seconds", type=float, default=20)
     options.add_argument("--jobs", type=int, default=os.cpu_count())
-    options.add_argument("--table", type=pathlib.Path)
     given = options.parse_args()
     folder = given.build.resolve() / "tests/explorer"
-    programs = [folder / "explorer", folder / "race_explorer"]
-    scenarios = run(programs[0], ["--list"], 60).split()
-    sites = find_sites(programs[0], scenarios)
-    tries = [(each, order) for name, each in sorted(sites.items()) if given.only in name
-             for order in WEAKER.get((each.kind, each.order), [])]
-    reasons = read_arguments()
-    rows = []
-    unreached = []
+    entries = read_entries()
+    sites = [each for _, each in sorted(find_sites(folder / "explorer").items())]
+    operations = [(each, order) for each in sites for order in WEAKER.get((each.kind, each.order), [])]
+    chosen = [(each, order) for each, order in operations if given.only in each.name]
+    missed = 0
     with concurrent.futures.ThreadPoolExecutor(given.jobs) as pool:
-        work = pool.map(lambda one: try_weaker(programs, *one, given.seconds), tries)
-        for (where, order), found in zip(tries, work):
-            file = where.name.split(":")[0]
-            reason = None if found else reasons.get((file, where.code, order), "")
-            said = f"{found[1]} in {found[0]}, run {found[2]} ({found[3]})" if found else reason or "NEITHER SHOWN NOR ARGUED"
-            print(f"{where.name} {where.order} -> {order}: {said}\n     {where.code}", flush=True)
-            rows.append((file, where, order, found, reason))
-    for file, number, code in places_not_reached(sites):
-        if given.only not in f"{file}:{number}":
-            continue
-        reason = reasons.get((file, code, "unreached"), "")
-        print(f"{file}:{number}: no scenario comes here: {reason or 'NOT ARGUED'}\n     {code}", flush=True)
-        unreached.append((file, code, reason))
-    missed = sum(reason == "" for *_, reason in rows + unreached)
-    shown = sum(found is not None for *_, found, _ in rows)
-    argued = len(rows) + len(unreached) - shown - missed
-    print(f"{len(rows)} weaker orders at {len(sites)} sites: {shown} shown, {argued} argued, {missed} neither; "
-          f"{len(unreached)} operations in no scenario")
-    if given.table:
-        lines = ["| file | operation | weaker | shown by, or argued |", "|---|---|---|---|"]
-        for file, where, order, found, reason in rows:
-            shown_by = f"`{found[0]}`: {found[1]}" if found else reason
-            lines.append(f"| `{file}` | `{where.code.replace('|', chr(92) + '|')}` | {order} | {shown_by} |")
-        lines += [f"| `{file}` | `{code.replace('|', chr(92) + '|')}` | | {reason} |" for file, code, reason in unreached]
-        given.table.write_text("\n".join(lines) + "\n")
-    return missed
+        if given.search:
+            chosen = [one for one in chosen if (one[0].file, one[0].code, one[1]) not in entries]
+            for (where, order), (entry, how) in zip(chosen, pool.map(lambda one: search(folder, *one, given.seconds), chosen)):
+                print(f"# {where.name} {where.order}: {how}\n{where.file} | {where.code} | {order}\n  {entry or ''}", flush=True)
+                missed += entry is None
+        else:
+            said = [entries.get((each.file, each.code, order), "") for each, order in chosen]
+            for (where, order), (good, how) in zip(chosen, pool.map(lambda one, text: check(folder, *one, text, given.seconds), chosen, said)):
+                print(f"{where.name} {where.order} -> {order}: {how}\n     {where.code}", flush=True)
+                missed += not good
+    unreached = list(places_not_reached(sites))
+    for file, number, code in unreached:
+        reason = entries.get((file, code, "unreached"))
+        if given.only in f"{file}:{number}" and (not reason or not given.search):
+            print(f"{file}:{number}: no scenario comes here: {reason or 'NO ENTRY'}\n     {code}", flush=True)
+            missed += not reason
+    known = {(each.file, each.code, order) for each, order in operations} | {(file, code, "unreached") for file, _, code in unreached}
+    for stale in sorted(set(entries) - known):
+        print(f"{' | '.join(stale)}: AN ENTRY OF NO OPERATION")
+        missed += 1
+    print(f"{len(chosen)} weaker orders at {len(sites)} sites, {len(unreached)} operations in no scenario: {missed} missed")
+    return min(missed, 100)
 
 
 if __name__ == "__main__":
