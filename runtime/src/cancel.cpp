@@ -62,7 +62,7 @@ std::uint64_t callbacks_made(task_core& task) noexcept {
   return extras->callbacks_made;
 }
 
-void throw_cancelled(task_core& task) { throw cancelled(cancel_reason_of(task)); }
+cancelled cancelled_of(task_core& task) { return cancelled(cancel_reason_of(task)); }
 
 // ---- callbacks ---------------------------------------------------------------------------------------------------------------
 

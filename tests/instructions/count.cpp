@@ -1,6 +1,7 @@
 /// @file
 /// count MEASURE N ROUNDS: the work of one measure, ROUNDS times over, on one worker; prints how many tasks a round has. Under callgrind
 /// the difference between two numbers of rounds is what the tasks cost once everything is warm.
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -103,6 +104,30 @@ coro<std::int64_t> wait_in_turn_round(std::int64_t n) {
   co_return pending.empty() ? turns : -1;
 }
 
+/// Cancelled while they are queued, and dropped.
+coro<std::int64_t> cancel_queued_round(std::int64_t n) {
+  std::vector<task<>> all;
+  all.reserve(static_cast<std::size_t>(n));
+  for (std::int64_t i = 0; i < n; ++i) all.push_back(spawn([] {}));
+  std::int64_t cancelled = 0;
+  for (const task<>& each : all) cancelled += each.cancel() ? 1 : 0;
+  all.clear();
+  co_await this_task::yield();
+  co_return cancelled;
+}
+
+/// Cancelled while they sleep, and awaited: the exception that unwinds each is most of it.
+coro<std::int64_t> cancel_asleep_round(std::int64_t n) {
+  std::vector<task<>> all;
+  all.reserve(static_cast<std::size_t>(n));
+  const auto sleeper = []() -> coro<> { co_await sleep_for(std::chrono::hours(1)); };
+  for (std::int64_t i = 0; i < n; ++i) all.push_back(spawn(sleeper()));
+  co_await this_task::yield();
+  for (const task<>& each : all) each.cancel();
+  const auto seen = co_await wait(all);
+  co_return std::ssize(seen.done);
+}
+
 struct measure {
   std::string_view name;
   coro<std::int64_t> (*round)(std::int64_t n);
@@ -113,7 +138,9 @@ constexpr measure k_measures[] = {{"fib", fib_round},
                                   {"gather", gather_round},
                                   {"as_completed", as_completed_round},
                                   {"wait", wait_round},
-                                  {"wait_in_turn", wait_in_turn_round}};
+                                  {"wait_in_turn", wait_in_turn_round},
+                                  {"cancel_queued", cancel_queued_round},
+                                  {"cancel_asleep", cancel_asleep_round}};
 
 }  // namespace
 

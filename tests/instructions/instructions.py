@@ -14,7 +14,8 @@ import subprocess
 import sys
 
 RECORDED = pathlib.Path(__file__).resolve().parent / "recorded.json"
-MEASURES = {"fib": 18, "when_all": 1000, "spawn": 1000, "gather": 1000, "as_completed": 1000, "wait": 1000, "wait_in_turn": 1000}
+MEASURES = {"fib": 18, "when_all": 1000, "spawn": 1000, "gather": 1000, "as_completed": 1000, "wait": 1000, "wait_in_turn": 1000,
+            "cancel_queued": 1000, "cancel_asleep": 1000}
 FEW, MANY = 2, 7  # rounds
 ALLOWED = 1.10
 

@@ -19,6 +19,7 @@
 #include <sheaf/detail/result.hpp>
 #include <sheaf/detail/task_state.hpp>
 #include <sheaf/detail/waiter_list.hpp>
+#include <sheaf/errors.hpp>
 #include <sheaf/work_item.hpp>
 
 namespace sheaf::detail {
@@ -126,7 +127,10 @@ bool request_cancel(task_core& task, std::string_view reason) noexcept;
 /// The request of `from` goes on to a child it owns, with its reason.
 void pass_cancel_on(task_core& from, task_core& child) noexcept;
 
-[[noreturn]] void throw_cancelled(task_core& task);
+/// What throw_cancelled() throws.
+[[nodiscard]] cancelled cancelled_of(task_core& task);
+/// In the caller's frame, and with nothing to destroy: the unwinder costs by the frame and by each stop on the way.
+[[noreturn, gnu::always_inline]] inline void throw_cancelled(task_core& task) { throw cancelled_of(task); }
 
 /// An await was ready. False: the task has had its share of ready awaits in one step and must yield now. Role: running.
 [[nodiscard]] inline bool may_skip_suspension(task_core& task) noexcept {
