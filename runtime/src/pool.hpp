@@ -103,6 +103,9 @@ class pool {
   /// to it that no item is running that blocks for ever.
   /// @par Threads  One, not of this pool.
   void stop() noexcept;
+  /// What was accepted when no worker was left to run it, oldest first.
+  /// @par Threads  The one that has called stop().
+  [[nodiscard]] work_chain left_over() noexcept { return injection_.drain(); }
 
   struct metrics {
     std::uint64_t steals;  ///< successful ones, batches counted once

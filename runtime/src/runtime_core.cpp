@@ -207,15 +207,17 @@ void runtime_core::post(work_item& item) noexcept {
   if (gone_.load(sync::relaxed)) return;  // left behind: nobody runs it any more
   item_begun();
   if (kept_for_instant(item)) return;
-  if (!(native_ ? native_->post(item) : post_foreign(item))) item_done();
+  if (!(native_ ? native_->post(item) : post_foreign(item, &executor::post))) item_done();
 }
 
-/// To the executor, counted already. False: shutdown waits for no items but those that run and what they post, and the executor may go.
-bool runtime_core::post_foreign(work_item& item) noexcept {
-  // Relaxed: shutdown sets the bit in the word that counts. If it is not to be seen here, shutdown sees this item.
-  if ((foreign_items_.load(sync::relaxed) & k_closed) != 0 && this_thread.owner != this) return false;
-  options_.executor->post(item);
-  return true;
+/// False: shutdown waits for no items any more, and the executor may be gone.
+bool runtime_core::post_foreign(work_item& item, void (executor::*how)(work_item&) noexcept) noexcept {
+  // The call counts like an item: when it returns, the item may have run. Relaxed: the order of the changes of this one word decides
+  // whether shutdown waits for this or refuses it.
+  const bool open = (foreign_items_.fetch_add(1, sync::relaxed) & k_closed) == 0;
+  if (open) (options_.executor->*how)(item);
+  foreign_item_gone();
+  return open;
 }
 
 void runtime_core::post_chain(work_item* first, std::size_t count) noexcept {
@@ -230,17 +232,13 @@ void runtime_core::post_newest(work_item& item) noexcept {
   if (gone_.load(sync::relaxed)) return;  // left behind: nobody runs it any more
   item_begun();
   if (kept_for_instant(item)) return;
-  if (!(native_ ? native_->post_newest(item) : post_foreign(item))) item_done();
+  if (!(native_ ? native_->post_newest(item) : post_foreign(item, &executor::post))) item_done();
 }
 
 void runtime_core::post_last(work_item& item) noexcept {
   if (gone_.load(sync::relaxed)) return;  // left behind: nobody runs it any more
   item_begun();
-  if (native_) {
-    if (!native_->post_last(item)) item_done();
-  } else {
-    options_.executor->post_last(item);  // of a step that runs there
-  }
+  if (!(native_ ? native_->post_last(item) : post_foreign(item, &executor::post_last))) item_done();
 }
 
 /// Of what a clock's instant wakes nothing goes on before all of it has fired (C6 of the clock).
@@ -263,7 +261,7 @@ void runtime_core::post_kept() noexcept {
     for (std::size_t refused = native_->post_chain(item, count) ? 0 : count; refused != 0; --refused) item_done();
   } else {
     for (; count != 0; --count) {
-      if (!post_foreign(*std::exchange(item, item->next))) item_done();
+      if (!post_foreign(*std::exchange(item, item->next), &executor::post)) item_done();
     }
   }
   leave_visit();
@@ -314,14 +312,18 @@ void runtime_core::count_item_begun() noexcept {
 void runtime_core::count_item_done() noexcept {
   if (clock_ != nullptr) clock_->leave();
   if (native_) return;
+  foreign_item_gone();
+  drop_reference();
+}
+
+void runtime_core::foreign_item_gone() noexcept {
   // order: release: what this item did comes before shutdown's return; peer: acquire in wait_for_foreign_items().
   if ((foreign_items_.fetch_sub(1, sync::release) & ~k_closed) == 1) drained_.signal();
-  drop_reference();
 }
 
 void runtime_core::wait_for_foreign_items() noexcept {
   foreign_items_.fetch_or(k_closed, sync::relaxed);
-  // order: acquire, peer: release in item_done().
+  // order: acquire, peer: release in foreign_item_gone().
   while (foreign_items_.load(sync::acquire) != k_closed) {
     static_cast<void>(options_.executor->wait(drained_, sync::k_forever, false));
     drained_.reset();
@@ -386,6 +388,15 @@ bool runtime_core::shutdown(time_limit limit, bool detach) {
   if (!calls_ended || !all_ended) abandon_calls();
   if (native_) {
     native_->stop();
+    // Entries of tasks that have ended; of a runtime that is left behind what nobody will run.
+    for (work_chain left = native_->left_over(); left.count != 0; --left.count) {
+      work_item& item = *std::exchange(left.first, left.first->next);
+      if (gone_.load(sync::relaxed)) {
+        item_done();
+      } else {
+        item.run();
+      }
+    }
   } else {
     wait_for_foreign_items();
   }

@@ -103,7 +103,8 @@ class runtime_core {
  private:
   ~runtime_core() = default;
   void count_item_begun() noexcept;
-  [[nodiscard]] bool post_foreign(work_item& item) noexcept;
+  [[nodiscard]] bool post_foreign(work_item& item, void (executor::*how)(work_item&) noexcept) noexcept;
+  void foreign_item_gone() noexcept;
   [[nodiscard]] bool kept_for_instant(work_item& item) noexcept;
   void post_kept() noexcept;
   void count_item_done() noexcept;
@@ -144,7 +145,7 @@ class runtime_core {
   sync::atomic<bool> leaving_behind_{false};
   sync::atomic<bool> gone_{false};  ///< stopped with calls left behind: posts are dropped
   static constexpr std::size_t k_closed = k_abandoned;
-  sync::atomic<std::size_t> foreign_items_{0};  ///< posted to options_.executor and not done; and k_closed
+  sync::atomic<std::size_t> foreign_items_{0};  ///< posted to options_.executor and not done, or being posted; and k_closed
   sync::parker drained_;
   static constexpr std::uint64_t k_reference = 1, k_visit = k_reference | std::uint64_t{1} << 32;
   sync::atomic<std::uint64_t> claims_{k_reference};  ///< low half: references; high half: those of them that are visits

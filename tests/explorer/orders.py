@@ -39,7 +39,7 @@ SUPPRESSED = "suppressions={}:halt_on_error=1:second_deadlock_stack=1:external_s
 
 
 class site:
-    """FILE:LINE:COLUMN:KIND, the order it has, and how often each scenario comes to it."""
+    """FILE:LINE:COLUMN:KIND, the order it has, and which share of each scenario's operations it is."""
 
     def __init__(self, name, order):
         self.name = name
@@ -65,10 +65,12 @@ def find_sites(program):
     found = {}
     for scenario in run(program, ["--list"], 60).split():
         told = run(program, [scenario, "--sites", "--seconds", "0.5", "--random", "100"], 60)
-        for name, order, times in re.findall(r"^site (\S+)=(\w+) (\d+)$", told, re.M):
+        made = re.findall(r"^site (\S+)=(\w+) (\d+)$", told, re.M)
+        all_times = sum(int(times) for *_, times in made)
+        for name, order, times in made:
             name = os.path.relpath(os.path.normpath(name), ROOT)
             if not name.startswith("tests/"):
-                found.setdefault(name, site(name, order)).scenarios[scenario] += int(times)
+                found.setdefault(name, site(name, order)).scenarios[scenario] += int(times) / all_times
     return found
 
 
@@ -102,7 +104,7 @@ def shows(folder, program, scenario, where, order, seconds):
 
 
 def search(folder, where, order, seconds):
-    """The scenarios that come here most often go first, each with a share of the time."""
+    """The scenarios of which this is most go first, each with a share of the time."""
     chosen = [name for name, _ in where.scenarios.most_common(6)]
     for program in PROGRAMS:
         for scenario in chosen:

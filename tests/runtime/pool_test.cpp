@@ -441,6 +441,28 @@ TEST(Pool, StopIsIdempotentAndRunsWhatWasPosted) {
   }
 }
 
+/// A thread of the pool that has lost its seat may post when the last worker has gone.
+TEST(Pool, WhatAMemberPostsWhileThePoolStopsIsRunOrLeftOver) {
+  for (int round = 0; round < 200; ++round) {
+    const auto items = numbered_items(1);
+    pool p(with_workers(1));
+    sync::parker go;
+    gate blocks;
+    action late([&] {
+      blocks.open();
+      EXPECT_EQ(p.block(go), pool::block_result::signalled);
+      while (!p.stopping()) std::this_thread::yield();
+      EXPECT_TRUE(p.post(items[0]));
+    });
+    p.post(late);
+    blocks.wait();
+    std::thread stops([&] { p.stop(); });
+    go.signal();
+    stops.join();
+    ASSERT_EQ(items[0].runs() + static_cast<int>(p.left_over().count), 1);
+  }
+}
+
 TEST(Pool, PostsOfForeignThreadsAreRefusedAfterStop) {
   const auto items = numbered_items(3);
   pool p(with_workers(2));

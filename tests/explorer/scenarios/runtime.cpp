@@ -303,6 +303,32 @@ void host_left_behind_against_cancel() {
   while (!call.done()) pause();
 }
 
+/// There a call returns, and its thread wakes who waits for it, when the executor may have gone.
+void host_left_behind_against_its_call() {
+  sheaf::detail::sync::parker begun, word;
+  auto host = std::make_unique<inline_executor>();
+  std::optional<runtime> rt;
+  task<> call, waits;
+  {
+    [[maybe_unused]] const keeps_for_ever core;  // and the task
+    rt.emplace(runtime_options{.executor = host.get(), .max_blocking_threads = 1, .shutdown_limit = 0ms});
+    call = rt->spawn_blocking([&] {
+      begun.signal();
+      word.wait();
+    });
+    const auto awaits = [](task<> call) -> coro<> { co_await call; };
+    waits = rt->spawn(awaits, call);
+    rt->run([]() -> coro<> { co_await this_task::yield(); });
+  }
+  begun.wait();
+  beside([&] { word.signal(); },
+         [&] {
+           rt.reset();
+           host.reset();
+         });
+  while (!call.done()) pause();
+}
+
 /// The host waits, and runs what comes in.
 void host_waits_against_a_wake() {
   inline_executor host;
@@ -369,6 +395,8 @@ const std::array k_scenarios{
              left_behind_against_cancel,
              {.preemptions = 2, .early_time = true, .random_runs = 1000}},
     scenario{"runtime.host_left_behind_against_cancel", host_left_behind_against_cancel, {.preemptions = 2, .random_runs = 1000}},
+    scenario{
+        "runtime.host_left_behind_against_its_call", host_left_behind_against_its_call, {.preemptions = 2, .random_runs = 1000}},
     scenario{"runtime.host_waits_against_a_wake", host_waits_against_a_wake, {.preemptions = 2, .random_runs = 1000}},
     scenario{"runtime.host_ends_against_spawn", host_ends_against_spawn, {.preemptions = 2, .random_runs = 1000}},
 };
