@@ -29,8 +29,9 @@ pool::pool(pool_options options)
 
 bool pool::inject(work_chain chain) noexcept {
   // Once published, an item may run, the program may end and stop() may be called: the count keeps the pool alive until the look
-  // at idle_ is done. Relaxed: the order of the changes of this one word decides whether stop() waits for this or refuses it.
-  const bool open = (injecting_.fetch_add(1, sync::relaxed) & k_closed) == 0 || is_member();
+  // at idle_ is done. The order of the changes of this one word decides whether stop() waits for this or refuses it.
+  // order: acquire: who is refused sees what came before stop(); peer: release in stop().
+  const bool open = (injecting_.fetch_add(1, sync::acquire) & k_closed) == 0 || own_seat() != nullptr;
   if (open) {
     injection_.push_chain(chain);
     idle_.notify();
@@ -58,8 +59,9 @@ bool pool::has_work() const noexcept {
 }
 
 void pool::stop() noexcept {
-  if ((injecting_.fetch_or(k_closed, sync::relaxed) & k_closed) != 0) return;
-  // order: acquire: what foreign threads have posted is queued, and they touch the pool no more; peer: release in inject().
+  // order: release: peer: acquire in inject(), which refuses from here on.
+  if ((injecting_.fetch_or(k_closed, sync::release) & k_closed) != 0) return;
+  // order: acquire: what others have posted is queued, and they touch the pool no more; peer: release in inject().
   while (const std::uint32_t still = injecting_.load(sync::acquire) & ~k_closed)
     sync::futex_wait(injecting_, still | k_closed, sync::now() + k_injecting_poll);
   // order: release: what was posted before is seen by a worker that sees the flag; peer: acquire in stopping(). A worker that

@@ -32,8 +32,8 @@ class pool {
   ~pool() { stop(); }
 
   /// On one of this pool's workers: behind its ready items; elsewhere: the injection queue. May still be returning on a foreign
-  /// thread when the item has run and the pool is stopped: stop() waits for it. False, from a foreign thread: stop() came first, and
-  /// the item is still the caller's, who keeps the pool alive then.
+  /// thread when the item has run and the pool is stopped: stop() waits for it. False, from a thread without a seat here: stop() came
+  /// first, and the item is still the caller's, who keeps the pool alive then.
   /// @par Threads  Any.
   /// @par Cost  No allocation but for a queue's rare doubling, without which the item goes to the injection queue.
   bool post(work_item& item) noexcept {
@@ -99,11 +99,11 @@ class pool {
   /// @par Threads  Of this pool.
   [[nodiscard]] bool leave_behind() noexcept { return crew_.leave_behind(has_work()); }
 
-  /// Runs what was posted before, then joins all threads. Idempotent. From here on posts of foreign threads are refused. The caller sees
+  /// Runs what was posted before, then joins all threads. Idempotent. From here on only threads with a seat here may post. The caller sees
   /// to it that no item is running that blocks for ever.
   /// @par Threads  One, not of this pool.
   void stop() noexcept;
-  /// What was accepted when no worker was left to run it, oldest first.
+  /// What was accepted when every worker had been left behind, oldest first.
   /// @par Threads  The one that has called stop().
   [[nodiscard]] work_chain left_over() noexcept { return injection_.drain(); }
 

@@ -207,14 +207,24 @@ void runtime_core::post(work_item& item) noexcept {
   if (gone_.load(sync::relaxed)) return;  // left behind: nobody runs it any more
   item_begun();
   if (kept_for_instant(item)) return;
-  if (!(native_ ? native_->post(item) : post_foreign(item, &executor::post))) item_done();
+  if (!(native_ ? native_->post(item) : post_foreign(item, &executor::post))) refused(item);
+}
+
+/// Shutdown came first. Not left behind, it is the entry of a task that has ended: somebody else has run it meanwhile.
+void runtime_core::refused(work_item& item) noexcept {
+  if (gone_.load(sync::relaxed)) {
+    item_done();
+  } else {
+    item.run();
+  }
 }
 
 /// False: shutdown waits for no items any more, and the executor may be gone.
 bool runtime_core::post_foreign(work_item& item, void (executor::*how)(work_item&) noexcept) noexcept {
-  // The call counts like an item: when it returns, the item may have run. Relaxed: the order of the changes of this one word decides
-  // whether shutdown waits for this or refuses it.
-  const bool open = (foreign_items_.fetch_add(1, sync::relaxed) & k_closed) == 0;
+  // The call counts like an item: when it returns, the item may have run. The order of the changes of this one word decides whether
+  // shutdown waits for this or refuses it.
+  // order: acquire: who is refused sees what came before; peer: release in wait_for_foreign_items().
+  const bool open = (foreign_items_.fetch_add(1, sync::acquire) & k_closed) == 0;
   if (open) (options_.executor->*how)(item);
   foreign_item_gone();
   return open;
@@ -222,7 +232,8 @@ bool runtime_core::post_foreign(work_item& item, void (executor::*how)(work_item
 
 void runtime_core::post_chain(work_item* first, std::size_t count) noexcept {
   if (native_ && !counts_items_) {
-    native_->post_chain(first, count);
+    if (native_->post_chain(first, count)) return;
+    while (count-- != 0) refused(*std::exchange(first, first->next));
     return;
   }
   while (count-- != 0) post(*std::exchange(first, first->next));
@@ -232,13 +243,13 @@ void runtime_core::post_newest(work_item& item) noexcept {
   if (gone_.load(sync::relaxed)) return;  // left behind: nobody runs it any more
   item_begun();
   if (kept_for_instant(item)) return;
-  if (!(native_ ? native_->post_newest(item) : post_foreign(item, &executor::post))) item_done();
+  if (!(native_ ? native_->post_newest(item) : post_foreign(item, &executor::post))) refused(item);
 }
 
 void runtime_core::post_last(work_item& item) noexcept {
   if (gone_.load(sync::relaxed)) return;  // left behind: nobody runs it any more
   item_begun();
-  if (!(native_ ? native_->post_last(item) : post_foreign(item, &executor::post_last))) item_done();
+  if (!(native_ ? native_->post_last(item) : post_foreign(item, &executor::post_last))) refused(item);
 }
 
 /// Of what a clock's instant wakes nothing goes on before all of it has fired (C6 of the clock).
@@ -257,12 +268,10 @@ void runtime_core::post_kept() noexcept {
   work_item* item = std::exchange(kept_.first, nullptr);
   kept_.last = &kept_.first;
   std::size_t count = std::exchange(kept_.count, 0);
-  if (native_) {
-    for (std::size_t refused = native_->post_chain(item, count) ? 0 : count; refused != 0; --refused) item_done();
-  } else {
-    for (; count != 0; --count) {
-      if (!post_foreign(*std::exchange(item, item->next), &executor::post)) item_done();
-    }
+  const bool queued = native_ && native_->post_chain(item, count);
+  while (!queued && count-- != 0) {
+    work_item& each = *std::exchange(item, item->next);
+    if (native_ || !post_foreign(each, &executor::post)) refused(each);
   }
   leave_visit();
 }
@@ -322,9 +331,9 @@ void runtime_core::foreign_item_gone() noexcept {
 }
 
 void runtime_core::wait_for_foreign_items() noexcept {
-  foreign_items_.fetch_or(k_closed, sync::relaxed);
-  // order: acquire, peer: release in foreign_item_gone().
-  while (foreign_items_.load(sync::acquire) != k_closed) {
+  for (std::size_t none = 0;; none = 0) {
+    // order: acquire: what the items did; peer: release in foreign_item_gone(). Release; peer: acquire in post_foreign().
+    if (foreign_items_.compare_exchange_strong(none, k_closed, sync::acq_rel, sync::relaxed)) return;
     static_cast<void>(options_.executor->wait(drained_, sync::k_forever, false));
     drained_.reset();
   }
@@ -388,15 +397,8 @@ bool runtime_core::shutdown(time_limit limit, bool detach) {
   if (!calls_ended || !all_ended) abandon_calls();
   if (native_) {
     native_->stop();
-    // Entries of tasks that have ended; of a runtime that is left behind what nobody will run.
-    for (work_chain left = native_->left_over(); left.count != 0; --left.count) {
-      work_item& item = *std::exchange(left.first, left.first->next);
-      if (gone_.load(sync::relaxed)) {
-        item_done();
-      } else {
-        item.run();
-      }
-    }
+    for (work_chain left = native_->left_over(); left.count != 0; --left.count)
+      refused(*std::exchange(left.first, left.first->next));
   } else {
     wait_for_foreign_items();
   }

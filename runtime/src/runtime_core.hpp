@@ -105,6 +105,7 @@ class runtime_core {
   void count_item_begun() noexcept;
   [[nodiscard]] bool post_foreign(work_item& item, void (executor::*how)(work_item&) noexcept) noexcept;
   void foreign_item_gone() noexcept;
+  void refused(work_item& item) noexcept;
   [[nodiscard]] bool kept_for_instant(work_item& item) noexcept;
   void post_kept() noexcept;
   void count_item_done() noexcept;
