@@ -210,12 +210,15 @@ void runtime_core::post(work_item& item) noexcept {
   if (!(native_ ? native_->post(item) : post_foreign(item, &executor::post))) refused(item);
 }
 
-/// Shutdown came first. Not left behind, it is the entry of a task that has ended: somebody else has run it meanwhile.
+/// Shutdown came first. Where nothing is left behind it is the entry of a task that somebody else has run meanwhile, or of one that is
+/// asked to stop before it has begun.
 void runtime_core::refused(work_item& item) noexcept {
   if (gone_.load(sync::relaxed)) {
     item_done();
   } else {
+    task_core* const poster = std::exchange(this_thread.task, nullptr);  // it may have ended, perhaps with this very entry
     item.run();
+    this_thread.task = poster;
   }
 }
 
@@ -331,9 +334,15 @@ void runtime_core::foreign_item_gone() noexcept {
 }
 
 void runtime_core::wait_for_foreign_items() noexcept {
-  for (std::size_t none = 0;; none = 0) {
-    // order: acquire: what the items did; peer: release in foreign_item_gone(). Release; peer: acquire in post_foreign().
-    if (foreign_items_.compare_exchange_strong(none, k_closed, sync::acq_rel, sync::relaxed)) return;
+  // Left behind, what is still to be posted is dropped. Else an item that runs may yet post the entry of a task that has ended: the word is
+  // closed when there is no item.
+  const bool left_behind = gone_.load(sync::relaxed);
+  // order: release here and below: who is refused sees why; peer: acquire in post_foreign().
+  if (left_behind) foreign_items_.fetch_or(k_closed, sync::release);
+  const std::size_t no_items = left_behind ? k_closed : 0;
+  // order: acquire: what the items did; peer: release in foreign_item_gone().
+  for (std::size_t now = no_items; !foreign_items_.compare_exchange_strong(now, k_closed, sync::acq_rel, sync::relaxed);
+       now = no_items) {
     static_cast<void>(options_.executor->wait(drained_, sync::k_forever, false));
     drained_.reset();
   }

@@ -119,9 +119,6 @@ executor::wait_result park(sync::parker& parker, sync::nanoseconds deadline) noe
   return parker.wait(deadline) ? executor::wait_result::signalled : executor::wait_result::timed_out;
 }
 
-/// Left behind, a runtime may have outlived it.
-executor* executor_of(runtime_core& runtime) noexcept { return runtime.gone() ? nullptr : runtime.foreign_executor(); }
-
 executor::wait_result block(runtime_core& runtime, sync::parker& parker, sync::nanoseconds deadline,
                             const thread_context& here) noexcept {
   runtime_core* const owner = here.owner;
@@ -136,7 +133,7 @@ executor::wait_result block(runtime_core& runtime, sync::parker& parker, sync::n
     }
   }
   if (here.step == inside::call) return park(parker, deadline);
-  if (executor* const mine = executor_of(here.step != inside::nothing ? *here.runtime : runtime)) {
+  if (executor* const mine = (here.step != inside::nothing ? here.runtime : &runtime)->foreign_executor()) {
     return mine->wait(parker, deadline, here.step != inside::nothing);
   }
   return park(parker, deadline);
@@ -154,7 +151,7 @@ void block_at_any_cost(runtime_core& runtime, sync::parker& parker, thread_conte
     return;
   }
   const bool in_task = here.step != inside::nothing;
-  executor* const mine = executor_of(in_task ? *here.runtime : runtime);
+  executor* const mine = in_task ? here.runtime->foreign_executor() : runtime.gone() ? nullptr : runtime.foreign_executor();
   if (mine == nullptr) return static_cast<void>(park(parker, until));
   if (mine->wait(parker, until, in_task) != executor::wait_result::would_deadlock) return;
   // Not as a task: an executor of this one thread then runs here what is queued.
