@@ -10,6 +10,7 @@
 #include <sheaf/detail/future_core.hpp>
 
 #include "debug.hpp"
+#include "this_stack.hpp"
 #include "this_thread.hpp"
 #include "waits_for.hpp"
 
@@ -210,12 +211,13 @@ void runtime_core::post(work_item& item) noexcept {
   if (!(native_ ? native_->post(item) : post_foreign(item, &executor::post))) refused(item);
 }
 
-/// Shutdown came first. Where nothing is left behind it is the entry of a task that somebody else has run meanwhile, or of one that is
-/// asked to stop before it has begun.
+/// Shutdown came first. Where nothing is left behind, `item` is the entry of a task that somebody else has run meanwhile, or of one that
+/// was started while the last ended: asked to stop before it begins, unless it only watches what has ended.
 void runtime_core::refused(work_item& item) noexcept {
   if (gone_.load(sync::relaxed)) {
     item_done();
   } else {
+    const item_on_this_stack nested(this_thread, this, nullptr);
     task_core* const poster = std::exchange(this_thread.task, nullptr);  // it may have ended, perhaps with this very entry
     item.run();
     this_thread.task = poster;
