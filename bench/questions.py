@@ -53,6 +53,8 @@ TITLES = {
     "instructions_as_completed": "Instructions of a coroutine taken from as_completed",
     "instructions_wait": "Instructions of a completion in a loop of wait(first_completed), in bursts",
     "instructions_wait_in_turn": "The same, one at a time",
+    "instructions_cancel_queued": "Instructions of a callable cancelled while it is queued",
+    "instructions_cancel_asleep": "Instructions of a coroutine cancelled while it sleeps",
     "headers": "What including the library costs, g++ without optimisation",
 }
 
