@@ -42,7 +42,10 @@ void shutdown_against_spawn() {
               } catch (const task_cancelled&) {
               }
             },
-            [&] { rt.shutdown(); }});
+            [&] {
+              rt.shutdown();
+              check(rt.metrics().live_tasks == 0, "nothing is left");
+            }});
 }
 
 /// A callback for a task that is complete is called before shutdown returns, or refused.
