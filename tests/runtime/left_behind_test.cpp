@@ -41,15 +41,16 @@ struct hung_call {
   drop_counter::payload mine = drops.make();
   test::gate inside, leave;
 
+  task<> begin(const test::gate& begun) {
+    const auto hangs = [](test::gate begun, test::gate leave, const drop_counter::payload&) {
+      begun.open();
+      leave.wait();
+    };
+    return spawn_blocking(hangs, begun, leave, std::move(mine));
+  }
   /// A coroutine that waits for the call, and uses what lies on the stack of whoever waits for it.
   auto waiter() {
-    return [this]() -> coro<> {
-      const auto hangs = [](test::gate inside, test::gate leave, const drop_counter::payload&) {
-        inside.open();
-        leave.wait();
-      };
-      co_await spawn_blocking(hangs, inside, leave, std::move(mine));
-    };
+    return [this]() -> coro<> { co_await begin(inside); };
   }
   void let_go() {
     leave.open();
@@ -120,6 +121,30 @@ task<> in_a_get_in_a_get(runtime& rt, hung_call& call) {
         };
         outer().get();
         co_return;
+      },
+      std::ref(call));
+}
+
+/// In a get() within a task that the end of a get() that was given up runs in place: of a pool with this one thread.
+task<> in_a_get_within_a_get_that_is_given_up(runtime& rt, hung_call& call) {
+  return rt.spawn(
+      [](hung_call& call) -> coro<> {
+        const test::gate begun;
+        task<> out = call.begin(begun);
+        while (!begun.is_open()) co_await this_task::yield();
+        const auto given_up = [&call, &out]() -> coro<> {
+          event never;
+          try {
+            co_await never.wait();
+          } catch (const cancelled&) {
+          }
+          const auto work = [&call, &out]() -> coro<> {
+            call.inside.open();
+            co_await std::move(out);
+          };
+          work().get();
+        };
+        given_up().get();
       },
       std::ref(call));
 }
@@ -210,6 +235,8 @@ TEST(LeftBehindDeathTest, OnAManualClockTimePassesWithoutTheThread) {
     leave_behind({.workers = 1, .clock = &clock}, in_a_get);
     expect_time_to_pass(clock);
     leave_behind({.workers = 1, .clock = &clock}, in_a_get_in_a_get);
+    expect_time_to_pass(clock);
+    leave_behind({.workers = 1, .clock = &clock, .max_spares = 0}, in_a_get_within_a_get_that_is_given_up);
     expect_time_to_pass(clock);
     leave_behind({.workers = 1, .clock = &clock}, in_an_eager_task);
     expect_time_to_pass(clock);

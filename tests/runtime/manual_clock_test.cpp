@@ -310,6 +310,37 @@ TEST_F(ManualClock, EndsAWaitOnce) {
   EXPECT_FALSE(parker.signalled());
 }
 
+TEST_F(ManualClock, ForgetsTheWaitsOfARuntimeThatIsLeftBehind) {
+  core_.enter(2);
+  sync::atomic<bool> left_behind{false}, other{false};
+  sync::parker told_parker, stays_parker;
+  clock_waiter told, stays;
+  told.parker = &told_parker;
+  told.items = 1;
+  told.forgotten = &left_behind;
+  stays.parker = &stays_parker;
+  stays.forgotten = &other;
+  core_.begin_wait(stays);
+  core_.begin_wait(told);
+  left_behind.store(true);
+  core_.forget(left_behind);
+  EXPECT_EQ(told.told, clock_waiter::k_look);
+  EXPECT_TRUE(told_parker.signalled());
+  EXPECT_FALSE(core_.end_wait(told));
+  core_.leave();
+  EXPECT_FALSE(stays_parker.signalled()) << "who was told counts again";
+  core_.leave();
+  EXPECT_EQ(stays.told, clock_waiter::k_stuck);
+
+  sync::parker late_parker;
+  clock_waiter late;
+  late.parker = &late_parker;
+  late.forgotten = &left_behind;
+  core_.begin_wait(late);
+  EXPECT_EQ(late.told, clock_waiter::k_look);
+  EXPECT_FALSE(core_.end_wait(late));
+}
+
 // ---- holds
 
 TEST_F(ManualClock, StandsStillWhileHeld) {
