@@ -1,6 +1,7 @@
 /// The task's word, its waiters and its handles: run, cancel, end, wait and drop at once.
 #include <array>
 #include <optional>
+#include <utility>
 
 #include <sheaf/detail/waiter_list.hpp>
 #include <sheaf/sheaf.hpp>
@@ -17,10 +18,12 @@ using namespace sheaf;
 /// Of the scenario's own: alive once, destroyed once.
 struct counted {
   explicit counted(int& alive) : alive_(&alive) { ++alive; }
-  counted(counted&& other) noexcept : alive_(other.alive_) { ++*alive_; }
+  counted(counted&& other) noexcept : alive_(std::exchange(other.alive_, nullptr)) {}
   counted& operator=(counted&&) = delete;
-  ~counted() { --*alive_; }
-  int* alive_;
+  ~counted() {
+    if (alive_ != nullptr) --*alive_;
+  }
+  int* alive_;  ///< null: moved from
 };
 
 struct node final : detail::waiter_node {
