@@ -8,6 +8,7 @@
 #include <exception>
 #include <functional>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include <sheaf/sleep.hpp>
@@ -151,6 +152,32 @@ TEST_P(GroupStopOnEvery, Tg33_AddingAfterwardsIsRefused) {
         refused = true;
       }
       EXPECT_EQ(drops.alive(), 0);
+      co_return;
+    });
+    EXPECT_TRUE(refused);
+    EXPECT_FALSE(ran);
+  });
+}
+
+struct cancels_when_moved {
+  explicit cancels_when_moved(task_group& group) : its(&group) {}
+  cancels_when_moved(cancels_when_moved&& other) noexcept : its(other.its) { its->cancel(); }
+  task_group* its;
+};
+
+/// Open when the call begins, the group is being cancelled when the child has its argument.
+TEST_P(GroupStopOnEvery, AddingIsRefusedAlsoWhereTheGroupIsCancelledMeanwhile) {
+  run([]() -> coro<> {
+    bool ran = false, refused = false;
+    co_await with_task_group([&](task_group& group) -> coro<> {
+      const auto notes = [](const cancels_when_moved&, bool& ran) { ran = true; };
+      cancels_when_moved argument(group);
+      try {
+        group.spawn(notes, std::move(argument), std::ref(ran));
+      } catch (const invalid_state&) {
+        refused = true;
+      }
+      EXPECT_EQ(group.size(), 0U);
       co_return;
     });
     EXPECT_TRUE(refused);
