@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -13,7 +12,6 @@
 #include <ostream>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -93,8 +91,7 @@ class on_flavour : public testing::TestWithParam<flavour> {
     }
     if (expect_no_tasks_) {
       // One that has let the test go on may be in its last step on another worker.
-      const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-      while (!runtime_->dump().empty() && std::chrono::steady_clock::now() < give_up) std::this_thread::yield();
+      spin_until([&] { return runtime_->dump().empty(); });
       EXPECT_EQ(runtime_->dump(), "") << "tasks left at the end";
     }
     runtime_.reset();
