@@ -154,9 +154,10 @@ int main(int count, char** given) {
   const arguments wanted = parse(count, given);
   explorer::set_thread_reset([] { sheaf::detail::context() = {}; });
   bool any = false;
-  for (const auto scenarios : {explorer::queue_scenarios(), explorer::parking_scenarios(), explorer::task_scenarios(),
-                               explorer::live_task_scenarios(), explorer::cancel_scenarios(), explorer::time_scenarios(),
-                               explorer::combinator_scenarios(), explorer::blocking_scenarios(), explorer::runtime_scenarios()}) {
+  for (const auto scenarios :
+       {explorer::queue_scenarios(), explorer::parking_scenarios(), explorer::task_scenarios(), explorer::live_task_scenarios(),
+        explorer::cancel_scenarios(), explorer::time_scenarios(), explorer::combinator_scenarios(), explorer::gather_scenarios(),
+        explorer::blocking_scenarios(), explorer::runtime_scenarios()}) {
     for (const explorer::scenario& each : scenarios) {
       if (!is_chosen(wanted, each.name)) continue;
       any = true;

@@ -2,10 +2,12 @@
 #include <array>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include <sheaf/sheaf.hpp>
 
+#include "blocking_pool.hpp"
 #include "explorer/scenarios/scenarios.hpp"
 
 namespace explorer {
@@ -99,6 +101,31 @@ void blocking_cancelled_at_its_start() {
   wait_out(late);
 }
 
+struct waiting_call final : work_item {
+  waiting_call() noexcept
+      : work_item([](work_item& self) noexcept {
+          auto& mine = static_cast<waiting_call&>(self);
+          mine.begun.signal();
+          mine.word.wait();
+          mine.returned.signal();  // it may be gone now
+        }) {}
+  sheaf::detail::sync::parker begun, word, returned;
+};
+
+/// A call returns in a pool that has been abandoned, and the pool goes: who is last sees what the other did.
+void blocking_abandoned_against_its_end() {
+  waiting_call call;
+  std::optional<sheaf::detail::blocking_pool> pool(std::in_place, sheaf::detail::blocking_pool::options{.max_threads = 1});
+  pool->submit(call);
+  call.begun.wait();
+  together({[&] {
+              if (!pool->shutdown(sheaf::detail::sync::now())) pool->abandon();
+              pool.reset();
+            },
+            [&] { call.word.signal(); }});
+  call.returned.wait();
+}
+
 const std::array k_scenarios{
     scenario{"blocking.against_shutdown", blocking_against_shutdown, {.preemptions = 1, .random_runs = 2000}},
     scenario{"blocking.grows", blocking_grows_for_a_call_that_is_waited_for, {.preemptions = 1, .random_runs = 2000}},
@@ -109,6 +136,9 @@ const std::array k_scenarios{
     scenario{"blocking.grows_against_shutdown",
              blocking_grows_against_shutdown,
              {.preemptions = 2, .early_time = true, .random_runs = 2000}},
+    scenario{"blocking.abandoned_against_its_end",
+             blocking_abandoned_against_its_end,
+             {.preemptions = 2, .early_time = true, .random_runs = 1000}},
 };
 
 }  // namespace

@@ -95,6 +95,45 @@ void stop_token_against_spawn() {
   check(t.cancelled(), "asked to stop");
 }
 
+/// Reads it when it is destroyed, unless it has been called.
+class reads_at_end {
+ public:
+  reads_at_end(const written& what, mark& ended) noexcept : what_(&what), ended_(&ended) {}
+  reads_at_end(reads_at_end&& other) noexcept
+      : what_(std::exchange(other.what_, nullptr)), ended_(std::exchange(other.ended_, nullptr)) {}
+  reads_at_end& operator=(reads_at_end&&) = delete;
+  ~reads_at_end() {
+    if (what_ != nullptr) what_->read();
+    if (ended_ != nullptr) ended_->set();
+  }
+  void operator()() noexcept { what_ = nullptr; }
+
+ private:
+  const written* what_;
+  mark* ended_;
+};
+
+/// Work that is never begun, as a token was requested while its task was being started, is destroyed knowing what came before.
+void stop_token_shows_what_came_before() {
+  written before;
+  mark begun, ended;
+  slots there;
+  there.route = [](work_item&) { return 0U; };
+  runtime other({.executor = &there}), rt({.workers = 1});
+  const task<> source = other.spawn([] {});
+  const cancel_token token(sheaf::detail::task_access::core(source));
+  const task<> spawns = rt.spawn([&]() -> coro<> {
+    begun.set();
+    static_cast<void>(spawn(spawn_options{.stop = token}, reads_at_end(before, ended)));
+    co_return;
+  });
+  begun.await();
+  before.write();
+  source.cancel();
+  ended.await();
+  there.run(0);
+}
+
 /// A permit that is granted to a waiter at the moment it is cancelled goes on.
 void grant_against_cancel() {
   runtime rt({.workers = 1});
@@ -176,6 +215,25 @@ void fire_against_close() {
   t.get();
 }
 
+/// The request of a scope goes through the lock of the callbacks: it has let go of the task when the scope closes.
+void scope_fire_against_the_end() {
+  sheaf::detail::cancel_scope scope;
+  sheaf::detail::sync::atomic<bool> opened{false};
+  runtime rt({.workers = 1});
+  static_cast<void>(rt.spawn([&]() -> coro<> {
+    {
+      const auto held = this_task::token().on_cancel([] {});
+    }  // from now on a request looks for callbacks
+    scope.open(*co_await sheaf::detail::this_core());
+    opened.store(true, std::memory_order_release);
+    static_cast<void>(scope.close());
+  }));
+  together({[&] {
+    while (!opened.load(std::memory_order_acquire)) pause();
+    static_cast<void>(scope.fire());
+  }});
+}
+
 /// What came before set() is seen by who passes, and by who looks.
 void event_shows_what_came_before() {
   runtime rt({.workers = 1});
@@ -218,6 +276,44 @@ void request_shows_what_came_before() {
   wait_out(t);
 }
 
+/// The same of who does no more than look. The token stays: its end would show it as well.
+void looks_for_a_request() {
+  runtime rt({.workers = 1});
+  written before;
+  const task<> t = rt.spawn([&before] {
+    const cancel_token mine = this_task::token();
+    while (!mine.requested()) pause();
+    before.read();
+  });
+  together({[&] {
+    before.write();
+    t.cancel();
+  }});
+  wait_out(t);
+}
+
+/// The same of a scope's request, which is not counted.
+void looks_for_a_scopes_request() {
+  runtime rt({.workers = 1});
+  sheaf::detail::cancel_scope scope;
+  sheaf::detail::sync::atomic<bool> opened{false};
+  written before;
+  const task<> t = rt.spawn([&]() -> coro<> {
+    scope.open(*co_await sheaf::detail::this_core());
+    const cancel_token mine = this_task::token();
+    opened.store(true, std::memory_order_release);
+    while (!mine.requested()) pause();
+    before.read();
+    static_cast<void>(scope.close());
+  });
+  together({[&] {
+    while (!opened.load(std::memory_order_acquire)) pause();
+    before.write();
+    static_cast<void>(scope.fire());
+  }});
+  t.get();
+}
+
 /// Who has passed may destroy the event at once.
 void event_destroyed_by_who_passed() {
   runtime rt({.workers = 1});
@@ -255,13 +351,17 @@ const std::array k_scenarios{
     scenario{"callback.two_requests", two_requests_one_callback, {.preemptions = 1, .random_runs = 2000}},
     scenario{"callback.destroyed_by_the_canceller", callback_destroyed_by_the_canceller, {.preemptions = 2, .random_runs = 2000}},
     scenario{"scope.fire_against_close", fire_against_close, {.preemptions = 2, .random_runs = 2000}},
+    scenario{"scope.fire_against_the_end", scope_fire_against_the_end, {.preemptions = 2, .random_runs = 2000}},
     scenario{"stop_token.against_spawn", stop_token_against_spawn, {.preemptions = 2, .random_runs = 2000}},
+    scenario{"stop_token.shows_what_came_before", stop_token_shows_what_came_before, {.preemptions = 1, .random_runs = 1000}},
     scenario{"semaphore.grant_against_cancel", grant_against_cancel, {.preemptions = 1, .random_runs = 2000}},
     scenario{"queue.item_against_cancel", item_against_cancel, {.preemptions = 1, .random_runs = 2000}},
     scenario{"mutex.lock_against_cancel", lock_against_cancel, {.preemptions = 1, .random_runs = 2000}},
     scenario{"event.set_against_cancel", event_against_cancel, {.preemptions = 1, .random_runs = 2000}},
     scenario{"event.shows_what_came_before", event_shows_what_came_before, {.preemptions = 2, .random_runs = 2000}},
     scenario{"callback.request_shows_what_came_before", request_shows_what_came_before, {.preemptions = 2, .random_runs = 2000}},
+    scenario{"callback.looks_for_a_request", looks_for_a_request, {.preemptions = 1, .random_runs = 2000}},
+    scenario{"scope.looks_for_a_request", looks_for_a_scopes_request, {.preemptions = 1, .random_runs = 2000}},
     scenario{"event.destroyed_by_who_passed", event_destroyed_by_who_passed, {.preemptions = 1, .random_runs = 2000}},
     scenario{"queue.blocked_pop_against_cancel", blocked_pop_against_cancel, {.preemptions = 1, .random_runs = 2000}},
     scenario{"future.set_against_cancel", future_against_cancel, {.preemptions = 1, .random_runs = 2000}},

@@ -74,65 +74,6 @@ void wait_first_against_timeout() {
   });
 }
 
-void gather_failure_against_cancel() {
-  runtime rt({.workers = 2});
-  const task<> t = rt.spawn([]() -> coro<> {
-    try {
-      co_await gather(value(1), fails());
-    } catch (int) {
-    }
-  });
-  together({[&] { t.cancel(); }});
-  wait_out(t);
-}
-
-/// One of two tasks fails: the gather is over, and leaves the other one, which may end just then.
-void gather_failure_against_an_end() {
-  runtime rt({.workers = 2});
-  event open;
-  const auto waits = [](event& open) -> coro<int> {
-    co_await open.wait();
-    co_return 1;
-  };
-  const task<int> ends = rt.spawn(waits, std::ref(open)), broken = rt.spawn(fails);
-  bool failed = false;
-  const task<> t = rt.spawn([&]() -> coro<> {
-    try {
-      co_await gather(ends, broken);
-    } catch (int) {
-      failed = true;
-    }
-  });
-  together({[&] { open.set(); }});
-  t.get();
-  check(failed && ends.get() == 1, "the failure, and the other one goes on");
-}
-
-/// What children wrote is seen after the gather, also what one that failed wrote.
-void gather_shows_what_came_before() {
-  runtime rt({.workers = 2});
-  std::array<written, 2> by_values;
-  written by_failure;
-  const auto writes = [](written& mine) -> coro<> {
-    mine.write();
-    co_return;
-  };
-  const auto writes_and_fails = [](written& mine) -> coro<> {
-    mine.write();
-    throw 7;
-    co_return;
-  };
-  rt.run([&]() -> coro<> {
-    co_await gather(writes(by_values[0]), writes(by_values[1]));
-    for (const written& each : by_values) each.read();
-    try {
-      co_await gather(writes_and_fails(by_failure), value(1));
-    } catch (int) {
-      by_failure.read();
-    }
-  });
-}
-
 /// What a task wrote is seen by who gets it from a queue, from a wait, and from its group.
 void completions_show_what_came_before() {
   runtime rt({.workers = 2});
@@ -156,18 +97,6 @@ void completions_show_what_came_before() {
     co_await with_task_group(body);
     all[2].read();
   });
-}
-
-/// Asked to stop when all have ended, it gives their values.
-void gather_ended_against_cancel() {
-  runtime rt({.workers = 2});
-  const task<int> one = rt.spawn(value, 1), two = rt.spawn(value, 2);
-  const task<std::tuple<int, int>> all = rt.run([&]() -> coro<task<std::tuple<int, int>>> { co_return gather(one, two); });
-  together({[&] {
-    while (!one.done() || !two.done()) pause();
-    all.cancel();
-  }});
-  check(all.get() == std::tuple(1, 2), "the values");
 }
 
 /// A consumer that waits is served before a poll that comes with the completion.
@@ -306,12 +235,8 @@ const std::array k_scenarios{
              {.preemptions = 1, .random_runs = 3000}},
     scenario{"completion_queue.destroyed", stream_destroyed_against_completions, {.preemptions = 1, .random_runs = 3000}},
     scenario{"wait.first_against_timeout", wait_first_against_timeout, {.preemptions = 2, .random_runs = 2000}},
-    scenario{"gather.failure_against_cancel", gather_failure_against_cancel, {.preemptions = 1, .random_runs = 3000}},
-    scenario{"gather.failure_against_an_end", gather_failure_against_an_end, {.preemptions = 1, .random_runs = 3000}},
-    scenario{"gather.shows_what_came_before", gather_shows_what_came_before, {.preemptions = 1, .random_runs = 3000}},
     scenario{
         "completion_queue.shows_what_came_before", completions_show_what_came_before, {.preemptions = 1, .random_runs = 3000}},
-    scenario{"gather.ended_against_cancel", gather_ended_against_cancel, {.preemptions = 1, .random_runs = 3000}},
     scenario{"completion_queue.poll_against_consumer", poll_against_consumer, {.preemptions = 1, .random_runs = 3000}},
     scenario{"task_group.add_against_abort", group_add_against_abort, {.preemptions = 1, .random_runs = 3000}},
     scenario{"task_group.grows_against_cancel", group_grows_against_cancel, {.preemptions = 1, .random_runs = 3000}},

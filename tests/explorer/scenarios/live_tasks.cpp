@@ -1,5 +1,6 @@
 /// The list of live tasks alone, where a task's way is plain stores and the walker pays for their order (live_tasks.hpp).
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -10,6 +11,7 @@
 
 #include "explorer/scenarios/scenarios.hpp"
 #include "live_tasks.hpp"
+#include "pool.hpp"
 
 namespace explorer {
 
@@ -44,11 +46,11 @@ class bare_task : public task_core {
 };
 
 constexpr std::uint32_t k_born = 7;
-live_tasks::linked link(live_tasks& live, task_core& task) {
+live_tasks::linked link(live_tasks& live, task_core& task, worker* on = nullptr) {
   task.born = k_born;
-  return live.link(task, false, context(), nullptr);
+  return live.link(task, false, context(), on);
 }
-bool unlink(live_tasks& live, task_core& task) { return live.unlink(task, context(), nullptr); }
+bool unlink(live_tasks& live, task_core& task, worker* on = nullptr) { return live.unlink(task, context(), on); }
 std::size_t look(const live_tasks& live) {
   const std::vector<task_core*> found = live.snapshot();
   for (task_core* const each : found) {
@@ -112,10 +114,66 @@ void last_end_against_close() {
   check(alive[0] == 0 && alive[1] == 0, "freed once");
 }
 
+/// A worker of which only the number is asked: its pool has not begun.
+struct seat_of_no_pool {
+  alignas(pool) std::array<std::byte, sizeof(pool)> room;
+  worker seat{*reinterpret_cast<pool*>(&room), 0, false};
+};
+
+/// The second task of a table, whose chunk is there already, is found as a whole.
+void second_start_against_walk() {
+  int alive = 0;
+  live_tasks live(1);
+  seat_of_no_pool of;
+  bare_task& first = bare_task::make(alive);
+  bare_task& second = bare_task::make(alive);
+  static_cast<void>(link(live, first, &of.seat));
+  together({[&] { static_cast<void>(link(live, second, &of.seat)); }, [&] { look(live); }});
+  for (bare_task* const each : {&first, &second}) {
+    check(!unlink(live, *each, &of.seat), "not closed");
+    each->end();
+  }
+  check(alive == 0 && live.size() == 0, "freed once");
+}
+
+/// L4: who counts while a task comes and goes on a worker counts it or not, and never fewer than none.
+void size_against_a_worker() {
+  int alive = 0;
+  live_tasks live(1);
+  seat_of_no_pool of;
+  bare_task& task = bare_task::make(alive);
+  live.reserve(task, context(), &of.seat);
+  together({[&] {
+              check(link(live, task, &of.seat) == live_tasks::linked::yes, "linked");
+              check(!unlink(live, task, &of.seat), "not closed");
+            },
+            [&] { check(live.size() <= 1, "never too small"); }});
+  task.end();
+  check(alive == 0 && live.size() == 0, "freed once");
+}
+
+/// The same of a thread that is no worker.
+void size_against_a_thread() {
+  int alive = 0;
+  live_tasks live(0);
+  bare_task& task = bare_task::make(alive);
+  together({[&] {
+              check(link(live, task) == live_tasks::linked::yes, "linked");
+              check(!unlink(live, task), "not closed");
+              task.end();
+            },
+            [&] { check(live.size() <= 1, "never too small"); }});
+  check(alive == 0 && live.size() == 0, "freed once");
+}
+
 const std::array k_scenarios{
     scenario{"live_tasks.end_against_walk", end_against_walk, {.preemptions = 2, .late_stores = true}},
     scenario{"live_tasks.start_against_close", start_against_close, {.preemptions = 3, .late_stores = true}},
     scenario{"live_tasks.last_end_against_close", last_end_against_close, {.preemptions = 3, .late_stores = true}},
+    scenario{"live_tasks.second_start_against_walk", second_start_against_walk, {.preemptions = 2, .late_stores = true}},
+    scenario{
+        "live_tasks.size_against_a_worker", size_against_a_worker, {.preemptions = 4, .late_stores = true, .random_runs = 2000}},
+    scenario{"live_tasks.size_against_a_thread", size_against_a_thread, {.preemptions = 3, .late_stores = true}},
 };
 
 }  // namespace

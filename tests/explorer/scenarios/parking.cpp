@@ -8,6 +8,7 @@
 #include <sheaf/runtime.hpp>
 #include <sheaf/spawn.hpp>
 
+#include "deque.hpp"
 #include "explorer/scenarios/scenarios.hpp"
 #include "idle_set.hpp"
 #include "injection_queue.hpp"
@@ -62,6 +63,80 @@ void one_sleeper_one_pusher() {
   check(item.ran.signalled(), "the item has run");
 }
 
+/// The same when it is the owner of a deque that pushes.
+void one_sleeper_one_owner() {
+  idle_set idle(2);
+  deque<deque_use::lifo> stack(true, 2);
+  signals item;
+  together({[&] {
+              idle_set::sleeper self;
+              for (;;) {
+                sheaf::work_item* got = nullptr;
+                if (stack.steal(got) == steal_result::got) return got->run();
+                idle.announce(self, idle.try_begin_search());
+                if (stack.empty()) {
+                  idle.sleep(self);
+                } else {
+                  idle.withdraw(self);
+                }
+                if (idle.end_search() && !stack.empty()) idle.notify();
+              }
+            },
+            [&] {
+              item.before.write();
+              check(stack.push(item), "pushed");
+              idle.notify();
+            }});
+  check(item.ran.signalled(), "the item has run");
+}
+
+/// A push that relies on a searcher, who leaves with another item and is long on it: the searcher wakes the one that sleeps.
+void last_searcher_against_push() {
+  idle_set idle(2);
+  injection_queue queue;
+  signals item;
+  idle_set::sleeper asleep;
+  idle.announce(asleep, false);
+  check(idle.try_begin_search(), "searches");
+  together({[&] {
+              idle.sleep(asleep);
+              const work_chain got = queue.drain();
+              check(got.count == 1, "woken for the item");
+              got.first->run();
+            },
+            [&] {
+              if (idle.end_search() && !queue.empty()) idle.notify();
+              item.ran.wait();
+            },
+            [&] {
+              item.before.write();
+              queue.push(item);
+              idle.notify();
+            }});
+}
+
+/// A sleeper has looked also where a pusher leaves what its worker runs next.
+void one_sleeper_one_newest() {
+  pool p({.workers = 1});
+  p.stop();  // for its idle set: the worker below has no thread
+  worker seat(p, 0, true);
+  signals item;
+  together({[&] {
+              idle_set::sleeper self;
+              p.idle().announce(self, false);
+              if (seat.has_work()) {
+                p.idle().withdraw(self);
+              } else {
+                p.idle().sleep(self);
+              }
+              static_cast<void>(p.idle().end_search());
+            },
+            [&] {
+              seat.push_newest(item);
+              p.idle().notify();
+            }});
+}
+
 void parker_is_freed_by_its_waiter() {
   auto* const word = new sync::parker;
   together({[&] { word->signal(1); }, [&] { word->signal(2); },
@@ -109,6 +184,24 @@ void pool_goes_while_a_post_returns() {
             }});
 }
 
+/// Who is refused sees what came before stop().
+void pool_refuses_after_stop() {
+  pool p({.workers = 1});
+  signals item;
+  item.before.write();
+  written before;
+  bool accepted = false;
+  together({[&] {
+              before.write();
+              p.stop();
+            },
+            [&] {
+              accepted = p.post(item);
+              if (!accepted) before.read();
+            }});
+  check(item.ran.signalled() == accepted, "what is accepted is run");
+}
+
 /// The only worker waits in get() for a task that has to run on it.
 void get_on_the_only_worker() {
   sheaf::runtime rt({.workers = 1});
@@ -133,6 +226,20 @@ struct calls final : sheaf::work_item {
   std::function<void()> what;
   sync::parker ran;
 };
+
+/// What a worker runs next is taken from it when it is long on what it runs now, and seen whole by the one that takes it.
+void newest_against_two() {
+  pool p({.workers = 4});
+  signals item;
+  calls waits([&] {
+    item.before.write();
+    p.post_newest(item);
+    item.ran.wait();
+  });
+  p.post(waits);
+  waits.ran.wait();
+  item.after.read();
+}
 
 /// The last other thread signals a thread that is about to block, and then relies on it: neither is told that it would wait for ever.
 void signalled_by_the_last_thread() {
@@ -214,10 +321,15 @@ void given_up_by_the_last_thread() {
 
 const std::array k_scenarios{
     scenario{"parking.one_sleeper_one_pusher", one_sleeper_one_pusher, {.preemptions = 4, .late_stores = true}},
+    scenario{"parking.one_sleeper_one_owner", one_sleeper_one_owner, {.preemptions = 4, .late_stores = true}},
+    scenario{"parking.one_sleeper_one_newest", one_sleeper_one_newest, {.preemptions = 3, .late_stores = true}},
+    scenario{"parking.last_searcher_against_push", last_searcher_against_push, {.preemptions = 4, .late_stores = true}},
     scenario{"parking.parker_is_freed_by_its_waiter", parker_is_freed_by_its_waiter, {.preemptions = 4}},
     scenario{"parking.pool_runs_what_is_posted", pool_runs_what_is_posted, {.preemptions = 2, .random_runs = 2000}},
     scenario{"parking.pool_stops_while_posting", pool_stops_while_posting, {.preemptions = 3, .random_runs = 2000}},
     scenario{"parking.pool_goes_while_a_post_returns", pool_goes_while_a_post_returns, {.preemptions = 3, .random_runs = 2000}},
+    scenario{"parking.pool_refuses_after_stop", pool_refuses_after_stop, {.preemptions = 3, .random_runs = 2000}},
+    scenario{"parking.newest_against_two", newest_against_two, {.preemptions = 2, .random_runs = 2000}},
     scenario{"parking.signalled_by_the_last_thread", signalled_by_the_last_thread, {.preemptions = 2, .random_runs = 5000}},
     scenario{"parking.given_up_while_it_ends", given_up_while_it_ends_elsewhere, {.preemptions = 2, .random_runs = 3000}},
     scenario{"parking.given_up_by_the_last_thread", given_up_by_the_last_thread, {.preemptions = 1, .random_runs = 2000}},

@@ -371,6 +371,21 @@ void host_ends_against_spawn() {
   check(ran == 0 || !refused, "run, cancelled or refused");
 }
 
+/// What a thread of the executor does after its task has been counted off is seen when shutdown returns, and by who frees the core.
+void executor_shows_what_came_before() {
+  int alive = 0;
+  slots host;
+  host.route = [](work_item&) { return 0U; };
+  std::optional<runtime> rt(std::in_place, runtime_options{.executor = &host});
+  static_cast<void>(rt->spawn([&alive] { return counted(alive); }));
+  beside([&] { host.run(0); },
+         [&] {
+           rt->shutdown();
+           check(alive == 0, "the result is destroyed");
+           rt.reset();
+         });
+}
+
 const std::array k_scenarios{
     scenario{"runtime.spawn_and_get", spawn_and_get, {.preemptions = 1, .random_runs = 1000}},
     scenario{"runtime.shutdown_against_spawn", shutdown_against_spawn, {.preemptions = 1, .random_runs = 1000}},
@@ -402,6 +417,7 @@ const std::array k_scenarios{
         "runtime.host_left_behind_against_its_call", host_left_behind_against_its_call, {.preemptions = 2, .random_runs = 1000}},
     scenario{"runtime.host_waits_against_a_wake", host_waits_against_a_wake, {.preemptions = 2, .random_runs = 1000}},
     scenario{"runtime.host_ends_against_spawn", host_ends_against_spawn, {.preemptions = 2, .random_runs = 1000}},
+    scenario{"runtime.executor_shows_what_came_before", executor_shows_what_came_before, {.preemptions = 2, .random_runs = 1000}},
 };
 
 }  // namespace

@@ -2,13 +2,17 @@
 /// @file
 /// A scenario has a name, what it is about, and how far it is explored by default.
 
+#include <array>
+#include <cstddef>
 #include <functional>
 #include <initializer_list>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <sheaf/detail/sync.hpp>
+#include <sheaf/executor.hpp>
 #include <sheaf/task.hpp>
 
 #include "explorer/explorer.hpp"
@@ -28,6 +32,7 @@ std::span<const scenario> live_task_scenarios();
 std::span<const scenario> cancel_scenarios();
 std::span<const scenario> time_scenarios();
 std::span<const scenario> combinator_scenarios();
+std::span<const scenario> gather_scenarios();
 std::span<const scenario> blocking_scenarios();
 std::span<const scenario> runtime_scenarios();
 
@@ -39,6 +44,29 @@ class written {
 
  private:
   int value_ = 0;
+};
+
+/// Of the scenario's own: alive once, destroyed once.
+struct counted {
+  explicit counted(int& alive) : alive_(&alive) { ++alive; }
+  counted(counted&& other) noexcept : alive_(std::exchange(other.alive_, nullptr)) {}
+  counted& operator=(counted&&) = delete;
+  ~counted() {
+    if (alive_ != nullptr) --*alive_;
+  }
+  int* alive_;  ///< null: moved from
+};
+
+/// A flag that orders nothing.
+class mark {
+ public:
+  void set() noexcept { set_.store(true, std::memory_order_relaxed); }
+  void await() const noexcept {
+    while (!set_.load(std::memory_order_relaxed)) pause();
+  }
+
+ private:
+  sheaf::detail::sync::atomic<bool> set_{false};
 };
 
 /// Until the task has ended, whatever it makes of that.
@@ -69,5 +97,29 @@ void beside(std::function<void()> there, Here here) {
   here();
   other.join();
 }
+
+/// Each item waits in a slot of the scenario's choice, for a thread of its choice; whoever posts goes on when the scenario lets it.
+class slots final : public sheaf::executor {
+ public:
+  void post(sheaf::work_item& item) noexcept override {
+    const unsigned to = route(item);
+    items_[to] = &item;
+    filled_[to].signal();
+    if (posted) posted(to);
+  }
+  [[nodiscard]] std::size_t concurrency() const noexcept override { return 2; }
+  /// Waits for the item.
+  void run(unsigned which) noexcept {
+    filled_[which].wait();
+    items_[which]->run();
+  }
+
+  std::function<unsigned(sheaf::work_item&)> route;
+  std::function<void(unsigned)> posted;
+
+ private:
+  std::array<sheaf::detail::sync::parker, 5> filled_;
+  std::array<sheaf::work_item*, 5> items_ = {};
+};
 
 }  // namespace explorer

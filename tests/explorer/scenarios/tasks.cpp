@@ -15,17 +15,6 @@ namespace {
 
 using namespace sheaf;
 
-/// Of the scenario's own: alive once, destroyed once.
-struct counted {
-  explicit counted(int& alive) : alive_(&alive) { ++alive; }
-  counted(counted&& other) noexcept : alive_(std::exchange(other.alive_, nullptr)) {}
-  counted& operator=(counted&&) = delete;
-  ~counted() {
-    if (alive_ != nullptr) --*alive_;
-  }
-  int* alive_;  ///< null: moved from
-};
-
 struct node final : detail::waiter_node {
   node() : waiter_node([](waiter_node& self, detail::outcome_kind) noexcept { ++static_cast<node&>(self).told; }) {}
   int told = 0;
@@ -101,6 +90,34 @@ void cancel_against_await() {
   }
 }
 
+/// The last handle moves the result out that others have read.
+void result_moved_by_the_last_handle() {
+  struct item {
+    item() = default;
+    item(item&& other) noexcept : value(std::exchange(other.value, 0)) {}
+    item(const item& other) noexcept : value(other.value) {}
+    int value = 7;
+  };
+  runtime rt({.workers = 1});
+  std::optional<task<item>> one = rt.spawn([] { return item(); });
+  std::optional<task<item>> other = *one;
+  one->get();
+  together({[&] {
+              check(other->result().value == 7, "not moved out yet");
+              other.reset();
+            },
+            [&] { check(std::move(*one).get().value == 7, "moved, or copied"); }});
+}
+
+/// What few tasks have is made on first use, once, and seen whole by who looks.
+void named_by_two() {
+  runtime rt({.workers = 1});
+  const task<> t = rt.spawn([] {});
+  t.get();
+  together({[&] { t.set_name("one"); }, [&] { t.set_name("other"); }, [&] { static_cast<void>(t.name()); }});
+  check(t.name() == "one" || t.name() == "other", "named");
+}
+
 /// One of the two that look is told of the failure, and it is not reported.
 void failure_is_seen() {
   int reports = 0;
@@ -153,6 +170,41 @@ void children_of_when_all() {
     check(t.get() == 3, "the values");
   } catch (const task_cancelled&) {
   }
+}
+
+/// The only child ends as soon as it is asked, before the canceller has let go of the join: the parent goes on from there.
+void join_by_the_canceller() {
+  runtime rt({.workers = 2});
+  const auto until_asked = []() -> coro<> {
+    const cancel_token mine = this_task::token();
+    while (!mine.requested()) pause();
+    co_return;
+  };
+  const task<> t = rt.spawn([&]() -> coro<> { co_await when_all(until_asked()); });
+  together({[&] { t.cancel(); }});
+  wait_out(t);
+}
+
+/// Who has a handle of a forked child sees its outcome, and leaves the block to the parent.
+void handle_of_a_forked_child() {
+  runtime rt({.workers = 1});
+  any_task seen;
+  detail::sync::parker given;
+  const task<> t = rt.spawn([&]() -> coro<> {
+    const auto gives = [&]() -> coro<> {
+      seen = this_task::handle();
+      given.signal();
+      co_return;
+    };
+    co_await when_all(gives());
+  });
+  together({[&] {
+    given.wait();
+    const any_task mine = std::exchange(seen, {});
+    while (!mine.done()) pause();
+    check(mine.status() == task_status::succeeded, "its outcome");
+  }});
+  t.get();
 }
 
 /// Both children fail, and the parent is asked to stop: one failure comes out, and each child is asked once at most.
@@ -234,6 +286,8 @@ const std::array k_scenarios{
     scenario{"waiter_list.leaving_against_close", leaving_against_close, {.preemptions = 5, .late_stores = true}},
     scenario{"task.cancel_against_run_and_end", cancel_against_run_and_end, {.preemptions = 2, .random_runs = 2000}},
     scenario{"task.drop_against_end", drop_against_end, {.preemptions = 2, .random_runs = 2000}},
+    scenario{"task.result_moved_by_the_last_handle", result_moved_by_the_last_handle, {.preemptions = 1, .random_runs = 2000}},
+    scenario{"task.named_by_two", named_by_two, {.preemptions = 2, .random_runs = 2000}},
     scenario{"task.await_against_end", await_against_end, {.preemptions = 1, .random_runs = 3000}},
     scenario{"task.cancel_against_await", cancel_against_await, {.preemptions = 1, .random_runs = 3000}},
     scenario{"task.failure_is_seen", failure_is_seen, {.preemptions = 2, .random_runs = 2000}},
@@ -243,6 +297,8 @@ const std::array k_scenarios{
     scenario{"task.end_shows_what_came_before", end_shows_what_came_before, {.preemptions = 1, .random_runs = 3000}},
     scenario{"task.stale_entry_of_a_forked_child", stale_entry_of_a_forked_child, {.preemptions = 4}},
     scenario{"task.children_of_when_all", children_of_when_all, {.preemptions = 1, .random_runs = 3000}},
+    scenario{"task.join_by_the_canceller", join_by_the_canceller, {.preemptions = 1, .random_runs = 3000}},
+    scenario{"task.handle_of_a_forked_child", handle_of_a_forked_child, {.preemptions = 2, .random_runs = 3000}},
     scenario{"task.failing_children_of_when_all", failing_children_of_when_all, {.preemptions = 1, .random_runs = 3000}},
 };
 
