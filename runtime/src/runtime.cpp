@@ -75,7 +75,7 @@ std::vector<any_task> runtime::tasks() const {
     throw;
   }
   for (detail::task_core* const core : found) {
-    handles.push_back(detail::task_access::share<any_result>(*core));
+    if (core->state.add_handle_from_reference()) handles.push_back(detail::task_access::adopt<any_result>(*core));
     detail::drop_reference(*core);
   }
   std::ranges::sort(handles);

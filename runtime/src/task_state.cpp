@@ -107,10 +107,19 @@ bool task_state::release_run() noexcept {
 
 task_state::drop_outcome task_state::drop_shared_handle() noexcept {
   const auto unseen = [](word after) { return (after & (complete | observed | handle_mask)) == complete; };
-  const auto edge = [unseen](word w) { return unseen(w - handle_one) ? w - handle_one + reference_one : w - handle_one; };
+  const auto left = [](word after) { return (after & (complete | running | handle_mask)) == complete && !garbage(after); };
+  const auto edge = [unseen, left](word w) {
+    const word after = w - handle_one;
+    return unseen(after) || left(after) ? after + reference_one : after;
+  };
   const word before = update(edge);
   SHEAF_ASSERT((before & handle_mask) != 0);
-  return {unseen(before - handle_one), garbage(edge(before))};
+  return {unseen(before - handle_one), left(before - handle_one), garbage(edge(before))};
+}
+
+bool task_state::add_handle_from_reference() noexcept {
+  const auto gone = [](word w) { return (w & (complete | handle_mask)) == complete; };
+  return !gone(update([gone](word w) { return gone(w) ? w : w + handle_one; }));
 }
 
 bool task_state::drop_reference() noexcept {

@@ -76,6 +76,21 @@ TEST_P(ResultDestructors, WhoIsWokenByOneMayBeWaitedForInIt) {
   });
 }
 
+/// The body runs its child itself, in get(), and the queue entry stays behind: what the child gave goes before the group ends all the same.
+TEST_P(ResultDestructors, OfAChildRunInPlaceGoesBeforeItsGroupEnds) {
+  run([]() -> coro<> {
+    bool gone = false;
+    const auto gives = [&gone] { return at_end([&gone] { gone = true; }); };
+    const auto body = [&gives](task_group& group) -> coro<> {
+      const auto child = group.spawn(gives);
+      static_cast<void>(child.get());
+      co_return;
+    };
+    co_await with_task_group(body);
+    EXPECT_TRUE(gone);
+  });
+}
+
 /// A child has ended, and its result's destructor is under way, when the body ends: the group waits for it.
 TEST_P(ResultDestructors, AGroupEndsAfterThoseOfItsChildren) {
   const gate in_destructor, go_on;

@@ -31,7 +31,7 @@ class made_tasks {
 
  private:
   static void never_run(work_item&) noexcept { std::abort(); }
-  static constexpr task_ops k_ops{nullptr, nullptr, nullptr};
+  static constexpr task_ops k_ops{nullptr, nullptr, nullptr, nullptr};
   std::vector<std::unique_ptr<task_core>> all_;
 };
 

@@ -39,7 +39,7 @@ class bare_task : public task_core {
   ~bare_task() { --*alive_; }
   static void never(work_item&) noexcept {}
   static void free(task_core& core) noexcept { delete static_cast<bare_task*>(&core); }
-  static constexpr task_ops k_ops{nullptr, nullptr, &free};
+  static constexpr task_ops k_ops{nullptr, nullptr, &free, nullptr};
 
   result_slot<void> outcome_;
   int* alive_;

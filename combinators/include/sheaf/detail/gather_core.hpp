@@ -151,7 +151,8 @@ class gather_task {
     std::destroy_at(&core);
     free_block(&core, bytes);
   }
-  static constexpr task_ops ops{&run, &destroy_work, &destroy_block};
+  static void destroy_outcome(task_core& core) noexcept { slot_of<value>(core).clear(); }
+  static constexpr task_ops ops{&run, &destroy_work, &destroy_block, &destroy_outcome};
 
  public:
   /// Takes the children over. @throws runtime_closed, std::bad_alloc: nothing has happened then

@@ -110,6 +110,7 @@ class callable_task {
     std::destroy_at(&core);
     free_block(&core, k_bytes);
   }
+  static void destroy_outcome(task_core& core) noexcept { slot_of<value>(core).clear(); }
   static work_item* retire_item(task_core& core) noexcept {
     if constexpr (k_blocking) {
       retire_entry& entry = body_of(core).entry;
@@ -119,7 +120,7 @@ class callable_task {
       return nullptr;
     }
   }
-  static constexpr task_ops ops{&run, &destroy_work, &destroy_block, &retire_item};
+  static constexpr task_ops ops{&run, &destroy_work, &destroy_block, &destroy_outcome, &retire_item};
 
  public:
   using value_type = value;

@@ -148,8 +148,9 @@ struct coroutine_task {
     std::destroy_at(&core);
     block_promise<T>::free_coroutine_block(block);
   }
+  static void destroy_outcome(task_core& core) noexcept { slot_of<T>(core).clear(); }
   static void run(task_core& core) noexcept { frame(core).resume(); }
-  static constexpr task_ops ops{&run, &destroy_work, &destroy_block};
+  static constexpr task_ops ops{&run, &destroy_work, &destroy_block, &destroy_outcome};
 };
 
 }  // namespace sheaf::detail

@@ -38,6 +38,8 @@ struct task_ops {
   void (*destroy_work)(task_core&) noexcept;
   /// Destroys the outcome and frees the block.
   void (*destroy_block)(task_core&) noexcept;
+  /// Destroys the outcome alone. Role: who dropped the last handle of a complete task (task_state I8).
+  void (*destroy_outcome)(task_core&) noexcept;
   /// Of blocking calls: a second queue entry, to end the call while its first one waits for a thread.
   work_item* (*retire_item)(task_core&) noexcept = nullptr;
 };

@@ -37,6 +37,8 @@
 /// I7  A completer that sees no watcher leaves the waiter list open and empty: who marks the word later sees complete and does not add.
 ///     One that does see `watched` closes the list, before it publishes a value or after it has published a failure: who finds it
 ///     closed waits for `complete`, which is a few instructions away.
+/// I8  A value goes with the last handle of a complete task, also when a reference or a stale queue entry keeps the block. Who has but a
+///     reference does not touch the outcome, a when_all parent excepted. A failure may stay as long as the block.
 
 #include <cstdint>
 
@@ -212,15 +214,18 @@ class task_state {
   void add_handle() noexcept { word_.fetch_add(handle_one, sync::relaxed); }
   struct drop_outcome {
     bool unseen;  ///< nobody can look at the failure any more: the handle became a reference, for the report
+    bool left;    ///< the last one, but others keep the block: the handle became a reference, for I8
     bool free;    ///< I6
   };
   [[nodiscard]] drop_outcome drop_handle() noexcept {
     // The last claim on a complete task: nobody else can come to it. order: acquire sees what the others did; peers: their drops.
     constexpr word claims = complete | running | queued | observed | reference_mask | handle_mask;
-    if ((word_.load(sync::acquire) & claims) == (complete | observed | handle_one)) return {false, true};
+    if ((word_.load(sync::acquire) & claims) == (complete | observed | handle_one)) return {false, false, true};
     return drop_shared_handle();
   }
   void add_reference() noexcept { word_.fetch_add(reference_one, sync::relaxed); }
+  /// From a reference. False: complete, and the outcome may have gone with its last handle.
+  [[nodiscard]] bool add_handle_from_reference() noexcept;
   /// True: the caller frees the block (I6).
   [[nodiscard]] bool drop_reference() noexcept;
   /// A when_all parent is done with its child: plain read when nobody else ever referred to it.
