@@ -38,9 +38,7 @@ struct group_core::member final : waiter_node {
   explicit member(group_core& owner, task_core& of) noexcept : waiter_node(&ended), core(&owner), child(&of) {
     of.state.add_handle();
   }
-  ~member() {
-    if (child != nullptr) drop_handle(*child);
-  }
+  ~member() { drop_handle(*child); }
   static void ended(waiter_node& node, outcome_kind with) noexcept {
     auto& self = static_cast<member&>(node);
     self.core->child_ended(self, with == outcome_kind::error);
@@ -59,7 +57,7 @@ group_core* group_core::make(task_core& parent) {
   return core;
 }
 
-group_core::~group_core() {
+void group_core::forget_failures() noexcept {
   while (member* const each = failed_first_) {
     failed_first_ = each->next_failed;
     delete each;
@@ -71,16 +69,6 @@ void group_core::drop() noexcept {
   if (references_.fetch_sub(1, sync::acq_rel) == 1) delete this;
 }
 
-std::size_t group_core::size() const noexcept {
-  const sync::lock_guard guard(lock_);
-  return count_;
-}
-
-bool group_core::aborting() const noexcept {
-  const sync::lock_guard guard(lock_);
-  return phase_ == phase::aborting;
-}
-
 namespace {
 [[noreturn]] void throw_refused(bool aborting) {
   throw invalid_state(aborting ? "task_group::spawn: the group is being cancelled" : "task_group::spawn: the group has ended");
@@ -88,20 +76,19 @@ namespace {
 }  // namespace
 
 void group_core::check_open() const {
-  const sync::lock_guard guard(lock_);
-  if (phase_ != phase::open) throw_refused(phase_ == phase::aborting);
+  // Relaxed: link() decides.
+  if (const phase now = phase_.load(sync::relaxed); now != phase::open) throw_refused(now == phase::aborting);
 }
 
 void group_core::link(task_core& child) {
   auto made = std::make_unique<member>(*this, child);
   const sync::lock_guard guard(lock_);
-  if (phase_ != phase::open) throw_refused(phase_ == phase::aborting);
+  check_open();
   add_first_waiter(child, *made);  // while nobody else knows the child
   made->before = last_;
   (last_ != nullptr ? last_->after : first_) = made.get();
   last_ = made.get();
-  ++count_;
-  references_.fetch_add(1, sync::relaxed);
+  children_.fetch_add(k_child, sync::relaxed);
   static_cast<void>(made.release());
 }
 
@@ -109,7 +96,6 @@ void group_core::unlink(member& child) noexcept {
   (child.before != nullptr ? child.before->after : first_) = child.after;
   (child.after != nullptr ? child.after->before : last_) = child.before;
   child.before = child.after = nullptr;
-  --count_;
 }
 
 void group_core::file_failure(member& child) noexcept {
@@ -122,36 +108,41 @@ void group_core::child_ended(member& child, bool failed) noexcept {
   if (failed) {
     child.child->state.mark_observed();
     file_failure(child);  // before the abort, whose failures come after this one
-    abort();              // still linked: T2
+    abort();              // still counted: T2
   }
-  if (!failed) {
-    // Still counted: the group does not end before the result, whose destructor may use what outlives the group.
-    task_core* result = nullptr;
-    {
-      const sync::lock_guard guard(lock_);
-      result = std::exchange(child.child, nullptr);
-    }
-    drop_handle(*result);
-  }
-  task_core* to_wake = nullptr;
   {
     const sync::lock_guard guard(lock_);
     unlink(child);
-    if (count_ == 0 && joining_) {
-      joining_ = false;
-      phase_ = phase::closed;
-      to_wake = parent_;
-    }
   }
-  if (!failed) delete &child;
-  if (to_wake != nullptr) wake(*to_wake);
-  drop();
+  if (!failed) delete &child;  // and the result, if nobody else has a handle
+  count_off();
+}
+
+void group_core::count_off() noexcept {
+  std::uint32_t seen = children_.load(sync::relaxed);
+  while (seen != (k_child | k_joining)) {
+    // order: release: what the child did is seen by the parent; peer: acquire in suspend() and below. The core may be gone then.
+    if (children_.compare_exchange_weak(seen, seen - k_child, sync::release, sync::relaxed)) return;
+  }
+  // The last one, unless another is linked before the lock is taken. The parent sleeps until it is woken here, and keeps the core.
+  {
+    const sync::lock_guard guard(lock_);
+    // order: acquire: what the other children did; peer: release above.
+    if (children_.fetch_sub(k_child, sync::acquire) != (k_child | k_joining)) return;
+    close();
+  }
+  wake(*parent_);
+}
+
+void group_core::close() noexcept {
+  children_.store(0, sync::relaxed);
+  phase_.store(phase::closed, sync::relaxed);
 }
 
 bool group_core::begin_abort() noexcept {
   const sync::lock_guard guard(lock_);
-  if (phase_ != phase::open) return false;
-  phase_ = phase::aborting;
+  if (phase_.load(sync::relaxed) != phase::open) return false;
+  phase_.store(phase::aborting, sync::relaxed);
   ++round_;
   references_.fetch_add(2, sync::relaxed);  // the abort item, and this thread until it has fired the scope
   return true;
@@ -178,7 +169,7 @@ void group_core::pass_cancel_on() noexcept {
   passed_on_ = asked;
   {
     const sync::lock_guard guard(lock_);
-    if (phase_ == phase::open) phase_ = phase::aborting;
+    if (phase_.load(sync::relaxed) == phase::open) phase_.store(phase::aborting, sync::relaxed);
     ++round_;
   }
   cancel_children();
@@ -203,13 +194,11 @@ void group_core::cancel_children() noexcept {
       each->asked = round_;
       if (each != last_) {
         unlink(*each);
-        ++count_;
         each->before = last_;
         last_->after = each;
         last_ = each;
       }
       child = each->child;
-      if (child == nullptr) continue;  // it has ended
       child->state.add_reference();
     }
     request_cancel(*child, "its task group was cancelled");
@@ -227,11 +216,11 @@ void group_core::throw_failures(std::exception_ptr body_error) {
 
 bool group_join::suspend() noexcept {
   const sync::lock_guard guard(core_->lock_);
-  if (core_->count_ == 0) {
-    core_->phase_ = group_core::phase::closed;
+  // order: acquire: what the children did that have ended; peer: release in count_off().
+  if (core_->children_.fetch_or(group_core::k_joining, sync::acquire) == 0) {
+    core_->close();
     return false;
   }
-  core_->joining_ = true;
   core_->passed_on_ = std::max(core_->passed_on_, core_->scope_.seen_level());
   return true;
 }
@@ -245,7 +234,7 @@ void group_join::add_targets(std::vector<const task_core*>& all) const {
   for (;;) {
     all.reserve(all.size() + core_->size());
     const sync::lock_guard guard(core_->lock_);
-    if (all.capacity() - all.size() < core_->count_) continue;  // more have come
+    if (all.capacity() - all.size() < core_->size()) continue;  // more have come
     for (const group_core::member* each = core_->first_; each != nullptr; each = each->after) all.push_back(each->child);
     return;
   }

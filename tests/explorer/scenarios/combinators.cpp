@@ -176,6 +176,30 @@ void group_grows_against_cancel() {
   t.get();
 }
 
+/// What nobody takes goes before the group ends, also while its task is being asked to stop.
+void group_results_against_cancel() {
+  runtime rt({.workers = 2});
+  rt.run([]() -> coro<> {
+    struct result {
+      explicit result(int& there) noexcept : alive(&there) { ++there; }
+      result(result&& other) noexcept : alive(std::exchange(other.alive, nullptr)) {}
+      result& operator=(result&&) = delete;
+      ~result() {
+        if (alive != nullptr) --*alive;
+      }
+      int* alive;  ///< null: moved from
+    };
+    int alive = 0;
+    const auto body = [&alive](task_group& group) -> coro<> {
+      group.spawn([&alive] { return result(alive); });
+      group.cancel();
+      co_return;
+    };
+    co_await with_task_group(body);
+    check(alive == 0, "gone");
+  });
+}
+
 /// Once the last item is in somebody's hand, nothing is unfinished: the other consumer gets the end.
 void limit_against_the_last_item() {
   runtime rt({.workers = 1});
@@ -240,6 +264,7 @@ const std::array k_scenarios{
     scenario{"completion_queue.poll_against_consumer", poll_against_consumer, {.preemptions = 1, .random_runs = 3000}},
     scenario{"task_group.add_against_abort", group_add_against_abort, {.preemptions = 1, .random_runs = 3000}},
     scenario{"task_group.grows_against_cancel", group_grows_against_cancel, {.preemptions = 1, .random_runs = 3000}},
+    scenario{"task_group.results_against_cancel", group_results_against_cancel, {.preemptions = 1, .random_runs = 3000}},
     scenario{"as_completed.limit_against_the_last", limit_against_the_last_item, {.preemptions = 1, .random_runs = 3000}},
     scenario{"race.of_two", race_of_two, {.preemptions = 1, .random_runs = 3000}},
     scenario{"race.staggered", race_staggered, {.preemptions = 2, .early_time = true, .random_runs = 3000}},

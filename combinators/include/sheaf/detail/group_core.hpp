@@ -5,11 +5,13 @@
 ///   open --a child fails, the body throws, cancel()--> aborting --+
 ///     \\--body ended, no child left--> closed <--no child left-----+
 ///
-/// T1  Children and failures are under lock_. A child is linked before it can run, so none is forgotten; one linked is counted until
-///     its completion has destroyed its result, if nobody else has a handle, and unlinked it. A failure stays for the exception_group.
-/// T2  Whoever moves open to aborting fires the scope, while the child that failed is still linked: the scope outlives the call.
+/// T1  Children and failures are under lock_. A child is linked before it can run, so none is forgotten. It is unlinked when it has
+///     ended, and counted until its result has been destroyed, if nobody else has a handle. A failure stays for the exception_group.
+/// T2  Whoever moves open to aborting fires the scope, while the child that failed is still counted: the scope outlives the call.
 /// T3  Children are asked to stop outside the lock, by a work item on the runtime; each that is linked when it runs is asked.
-/// T4  The core is counted: the owner, each linked child, the work item while it is queued.
+/// T4  The core is counted: the owner, the work item while it is queued, who fires the scope. A child needs no count: the owner waits.
+/// T5  children_ has how many are counted, and whether the parent waits for the last. It grows
+///     under lock_ only, and so it reaches zero while the parent waits: whoever makes it do so closes the group and wakes the parent.
 
 #include <cstddef>
 #include <cstdint>
@@ -32,9 +34,10 @@ class group_core {
 
   [[nodiscard]] cancel_scope& scope() noexcept { return scope_; }
   [[nodiscard]] runtime_core& runtime() noexcept { return *runtime_; }
-  [[nodiscard]] std::size_t size() const noexcept;
+  // order: acquire: what the children did that are not counted any more; peer: release in count_off().
+  [[nodiscard]] std::size_t size() const noexcept { return children_.load(sync::acquire) / k_child; }
   /// Body and children have been asked to stop.
-  [[nodiscard]] bool aborting() const noexcept;
+  [[nodiscard]] bool aborting() const noexcept { return phase_.load(sync::relaxed) == phase::aborting; }
   /// @throws invalid_state unless open
   void check_open() const;
   struct member;
@@ -44,6 +47,8 @@ class group_core {
   void abort() noexcept;
   /// Asks the children only: the body has ended. Role: running of the parent.
   void abort_children() noexcept;
+  /// After the join: the core may stay for a while.
+  void forget_failures() noexcept;
   /// After the join.
   [[nodiscard]] bool any_failed() const noexcept { return failed_first_ != nullptr; }
   /// Throws the children's failures and `body_error`, unless that is null, in one exception_group. After the join.
@@ -59,7 +64,6 @@ class group_core {
   };
 
   explicit group_core(task_core& parent) noexcept : parent_(&parent), runtime_(parent.runtime), abort_item_(*this) {}
-  ~group_core();
   void child_ended(member& child, bool failed) noexcept;
   void file_failure(member& child) noexcept;
   /// The parent was asked to stop while it joins: what did not come from this group goes on to the children, which the abort item
@@ -69,22 +73,26 @@ class group_core {
   void post_abort() noexcept;
   void cancel_children() noexcept;
   void unlink(member& child) noexcept;
+  void count_off() noexcept;
+  void close() noexcept;
 
-  task_core* parent_;      ///< alive while children are linked
+  static constexpr std::uint32_t k_joining = 1;
+  static constexpr std::uint32_t k_child = 2;
+
+  task_core* parent_;      ///< alive while children are counted
   runtime_core* runtime_;  ///< alive while the abort item is queued too
   cancel_scope scope_;
   sync::atomic<std::uint32_t> references_{1};
-  mutable sync::mutex lock_;
-  phase phase_ = phase::open;
-  std::uint32_t round_ = 0;  ///< children have been asked to stop this often
+  sync::atomic<std::uint32_t> children_{0};  ///< T5
+  sync::mutex lock_;
+  sync::atomic<phase> phase_{phase::open};  ///< changed under lock_
+  std::uint32_t round_ = 0;                 ///< children have been asked to stop this often
   /// Under running of the parent, whose body has ended: its requests from outside that the children know of.
   unsigned passed_on_ = 0;
-  std::size_t count_ = 0;
   member* first_ = nullptr;
   member* last_ = nullptr;
   member* failed_first_ = nullptr;
   member* failed_last_ = nullptr;
-  bool joining_ = false;  ///< the parent waits to be woken by the last child
   abort_item abort_item_;
 };
 
@@ -96,6 +104,7 @@ class group_owner {
   group_owner& operator=(const group_owner&) = delete;
   ~group_owner() {
     close();
+    core_->forget_failures();
     core_->drop();
   }
   /// Ends the scope. Role: running. True: the group had asked the body to stop.
