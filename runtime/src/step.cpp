@@ -97,6 +97,7 @@ class stepper {
       }
       task = step<Kind>(*task, cancelled);
     }
+    if (untold_ != 0) tell_arrivals();
   }
 
   static void show_cancel(task_core& task) noexcept {
@@ -209,12 +210,15 @@ class stepper {
       if (join.first_failure.compare_exchange_strong(none, &child, sync::acq_rel, sync::relaxed)) join.cancel_siblings(child);
     }
     if (!child.state.finish_forked()) finish_child(child);
-    task_core& parent = *join.parent;
-    // order: acq_rel: each arrival releases its outcome, the last one acquires all (F2); peer: the other arrivals.
-    if (join.remaining.fetch_sub(1, sync::acq_rel) == 1) {
+    if (untold_at_ != &join && untold_ != 0) tell_arrivals();
+    untold_at_ = &join;
+    ++untold_;
+    if (join.remaining.load(sync::relaxed) == untold_ && count_off()) {
+      task_core& parent = *join.parent;
       // Going on here, on the same worker, is what keeps memory flat; only a computation that never takes a fork from the queue must
       // be told to let others in.
       if (where_ == place::claimed || ++hops_ >= k_joins_per_item) {
+        context_.task = nullptr;  // as in tell_arrivals()
         wake(parent);
         return nullptr;
       }
@@ -238,7 +242,22 @@ class stepper {
     work_item* const item = runtime_.native()->pop_fork(*seat);
     if (item == nullptr) return nullptr;
     runtime_.item_done();  // its queue entry is consumed; this call's own entry still counts
-    return begin_forked(static_cast<task_core&>(*item), cancelled);
+    auto& child = static_cast<task_core&>(*item);
+    if (child.join != untold_at_ && untold_ != 0) tell_arrivals();  // F5
+    return begin_forked(child, cancelled);
+  }
+
+  /// Takes the arrivals that were kept back off their join's count. Returns whether they were the last.
+  [[nodiscard]] bool count_off() noexcept {
+    const std::uint32_t told = std::exchange(untold_, 0);
+    // order: acq_rel: each arrival releases its outcome, the last one acquires all (F2); peer: the other arrivals.
+    return untold_at_->remaining.fetch_sub(told, sync::acq_rel) == told;
+  }
+  /// The same where this thread goes on with something else.
+  [[gnu::noinline]] void tell_arrivals() noexcept {
+    task_core& parent = *untold_at_->parent;
+    context_.task = nullptr;  // it has ended, and its parent may free it before wake() returns
+    if (count_off()) wake(parent);
   }
 
   /// Publishes an outcome. Returns whether the caller frees the block.
@@ -307,6 +326,8 @@ class stepper {
   task_core* const outer_task_;
   runtime_core* const outer_runtime_;
   unsigned hops_ = 0;
+  std::uint32_t untold_ = 0;  ///< arrivals at untold_at_ that it has not been told of (F5)
+  fork_join* untold_at_ = nullptr;
   unsigned catches_ = 0;
 };
 

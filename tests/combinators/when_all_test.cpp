@@ -363,6 +363,31 @@ TEST(WhenAll, ALongComputationLetsOthersHaveTheirTurn) {
       1);
 }
 
+/// One worker. It runs the end of a child whose sibling is parked, and then a fork of another join, which blocks its thread until the first
+/// join is complete: whoever serves the seat meanwhile runs the sibling, and completes it.
+TEST(WhenAll, AnEndIsToldBeforeAForkOfAnotherJoinRuns) {
+  run_test(
+      []() -> coro<> {
+        const gate first, second;
+        const auto passes = [](gate awaited) -> coro<> { co_await awaited; };
+        const auto joins = spawn([](coro<> a, coro<> b) -> coro<> { co_await when_all(std::move(a), std::move(b)); },
+                                 passes(first), passes(second));
+        co_await until_parked(joins);
+        co_await test::yield_times(3);
+        const auto opens = [](gate first) -> coro<> {
+          first.open();
+          co_await this_task::yield();
+        };
+        const auto blocks = [](gate second, task<> joins) -> coro<> {
+          second.open();
+          joins.get();
+          co_return;
+        };
+        co_await when_all(opens(first), blocks(second, joins));
+      },
+      1);
+}
+
 TEST_P(WhenAllOnEvery, ChildrenMaySpawnSleepAndFork) {
   run([]() -> coro<> {
     const auto mixed = [](int n) -> coro<int> {

@@ -227,16 +227,16 @@ void failing_children_of_when_all() {
   check(t.cancelled() || failed == 1, "cancelled, or the failure");
 }
 
-/// What children wrote is seen after the join.
+/// What children wrote is seen after the join, also if a worker has told of two at once.
 void when_all_shows_what_came_before() {
   runtime rt({.workers = 2});
-  std::array<written, 2> all;
+  std::array<written, 3> all;
   const auto writes = [](written& mine) -> coro<> {
     mine.write();
     co_return;
   };
   rt.run([&]() -> coro<> {
-    co_await when_all(writes(all[0]), writes(all[1]));
+    co_await when_all(writes(all[0]), writes(all[1]), writes(all[2]));
     for (const written& each : all) each.read();
   });
 }

@@ -5,10 +5,12 @@
 ///   parent: running --fork--> idle in this awaiter --last arrival--> running
 ///
 /// F1  The parent is not resumed before `remaining` is zero: until then the join, the awaiter and all child blocks are alive.
-/// F2  Whoever decrements `remaining` to zero resumes the parent; nobody touches the join after its own decrement.
+/// F2  Whoever takes `remaining` to zero resumes the parent; nobody touches the join after its own arrivals have been taken off.
 /// F3  A canceller that walks the children holds one count of its own.
 /// F4  The first child that fails cancels the others before its own arrival, unless they have been asked to stop already: one cause
 ///     makes one request.
+/// F5  A worker tells the join of several children at once. It keeps arrivals back while it runs other children of the same join, or
+///     theirs, and nothing else: the join waits for those anyway.
 
 #include <cstdint>
 #include <span>
