@@ -7,6 +7,7 @@
 
 #include "pool.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace sheaf::detail {
@@ -160,11 +161,18 @@ work_item* worker::steal_from(worker& victim) noexcept {
     return batch[0];
   }
   work_item* fork = nullptr;
-  if (victim.forks_.steal(fork) == steal_result::got) {
-    count(steals_);
-    return fork;
-  }
-  return nullptr;
+  if (victim.forks_.steal(fork) != steal_result::got) return nullptr;
+  count(steals_);
+  if (const std::size_t left = victim.forks_.size(); left >= k_wide) adopt_forks_of(victim, std::min(left / 2, k_batch));
+  return fork;
+}
+
+/// So many forks come of a wide fork-join, whose children are alike, rather than of a deep one, whose oldest is half of the work.
+void worker::adopt_forks_of(worker& victim, std::size_t wanted) noexcept {
+  work_item* batch[k_batch];
+  std::size_t taken = 0;
+  while (taken < wanted && victim.forks_.steal(batch[taken]) == steal_result::got) prefetch(batch[taken++]);
+  for (std::size_t i = 0; i < taken; ++i) push_fork(*batch[i]);
 }
 
 bool worker::is_stuck() const noexcept {

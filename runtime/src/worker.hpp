@@ -11,7 +11,7 @@
 ///   forks       newest first: children of a fork-join
 ///   ready       oldest first: everything else
 ///   injection   the pool's, from other threads; moved to the end of `ready` when that is empty, and every 64th turn
-///   the others  up to half of a victim's `ready`, or its oldest fork, or its newest
+///   the others  up to half of a victim's `ready`, or its oldest fork, of many a batch, or its newest
 /// A thief leaves few ready items, and the newest, to an owner that moves: a few short tasks are done sooner where their memory is, and
 /// an owner that has not moved for a microsecond has found a long one.
 /// Every 32nd turn `ready` goes first, and half-way between `forks` does, so neither starves.
@@ -74,6 +74,7 @@ class alignas(k_cache_line) worker {
   static constexpr std::uint64_t k_injection_turns = 4;  ///< and every so many of those `injection` is moved to `ready`
   static constexpr unsigned k_newest_budget = 3;
   static constexpr std::size_t k_batch = 32;      ///< most items taken in one steal
+  static constexpr std::size_t k_wide = 64;       ///< forks beyond which a thief takes a batch
   static constexpr unsigned k_search_rounds = 8;  ///< rounds of search before parking,
   static constexpr unsigned k_search_pause = 64;  ///< with this many pauses between two: each look takes a line from its owner
   static constexpr std::size_t k_few = 16;        ///< ready items that are not stolen from an owner that moves
@@ -87,6 +88,7 @@ class alignas(k_cache_line) worker {
   [[nodiscard]] work_item* find_elsewhere() noexcept;
   [[nodiscard]] work_item* search() noexcept;
   [[nodiscard]] work_item* steal_from(worker& victim) noexcept;
+  void adopt_forks_of(worker& victim, std::size_t wanted) noexcept;
   [[nodiscard]] work_item* steal_newest_from(worker& victim) noexcept;
 
   /// Role: thief. The owner has not begun a turn for a while.

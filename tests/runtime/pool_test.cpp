@@ -397,6 +397,29 @@ TEST(Pool, InjectedBurstReachesEveryWorker) {
   }
 }
 
+/// The forks of a wide fork-join come to a thief by the batch: one for one, each would cost both of them a line.
+TEST(Pool, ManyForksAreStolenInFewSteals) {
+  constexpr std::size_t k_forks = 200;
+  pool p(with_workers(2));
+  std::latch run(k_forks);
+  std::deque<action<std::function<void()>>> items;
+  for (std::size_t i = 0; i < k_forks; ++i) items.emplace_back([&run] { run.count_down(); });
+  gate begun, pushed;
+  action busy([&] {
+    begun.open();
+    pushed.wait();
+  });
+  run_on(p, [&] {
+    p.post(busy);
+    begun.wait();
+    for (auto& item : items) p.push_fork(*context().seat, item);
+    pushed.open();
+    run.wait();  // the other worker runs them all
+  });
+  EXPECT_LT(p.seat(0).steals() + p.seat(1).steals(), k_forks / 2);
+  EXPECT_GT(p.seat(0).steals() + p.seat(1).steals(), 0U);
+}
+
 // ---- parking
 
 TEST(PoolParking, IdleWorkersSleepAndAPushWakesOne) {
