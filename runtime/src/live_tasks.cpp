@@ -47,7 +47,9 @@ bool live_tasks::walk(position& at, Visit visit) const {
   for (; places != nullptr && left != 0; places = table(at.table)) {
     if (!places->walk(at.place, left, visit)) at = {at.table + 1, 0};
   }
-  attention_.store(before, sync::relaxed);  // whoever reads it as it was waits for the lock
+  // Whoever still reads `walking` waits for the lock. order: release: who does not sees the references that were taken (L2); peer:
+  // acquire in unlink().
+  attention_.store(before, sync::release);
   return places != nullptr;
 }
 

@@ -11,7 +11,8 @@
 ///
 /// L1  A task is linked before it can run and unlinked before its outcome is published.
 /// L2  A filled place that a walker reads names a task that lives while `walking` is set: its unlinker has not yet read attention, or
-///     it would have emptied the place before the heavy barrier; it will read `walking`, and waits for the walk to pause.
+///     it would have emptied the place before the heavy barrier; it will read `walking`, and waits for the walk to pause, or what the
+///     end of the walk has stored, and with it the references that were taken.
 /// L3  After close() a linker either refuses, or is seen by every later walk, or sees `closed` itself and asks its task to stop.
 /// L4  linked() is read after ended(), so size() is never too small; and whoever unlinks after close() counts itself with a
 ///     read-modify-write first, so the last of them sees zero.
@@ -77,7 +78,8 @@ class live_tasks {
     // order: release: the end is counted before the place is seen empty; peer: live_table::walk().
     task.place->store(nullptr, sync::release);
     sync::light_barrier();
-    return attention_.load(sync::relaxed) != 0 && unlink_slowly();
+    // order: acquire sees the references that a walk has taken which is over (L2); peer: release in walk().
+    return attention_.load(sync::acquire) != 0 && unlink_slowly();
   }
 
   void close() noexcept;
