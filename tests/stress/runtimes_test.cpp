@@ -65,7 +65,6 @@ void come_and_go(std::uint64_t seed) {
       });
     }
     for (std::thread& each : owners) each.join();
-    in.tasks.clear();
   }
   in.expect_calm();
 }

@@ -95,7 +95,6 @@ void storm(std::uint64_t seed) {
       });
     }
     for (std::thread& each : outside) each.join();
-    in.tasks.clear();
     calm_down(rt);
     watch.remove(rt);
   }
