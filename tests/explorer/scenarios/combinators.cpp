@@ -176,6 +176,27 @@ void group_grows_against_cancel() {
   t.get();
 }
 
+/// What children did is seen by who finds the group empty, and after the join.
+void group_shows_what_came_before() {
+  runtime rt({.workers = 2});
+  std::array<written, 3> all;
+  const auto writes = [](written& mine) -> coro<> {
+    mine.write();
+    co_return;
+  };
+  const auto body = [&](task_group& group) -> coro<> {
+    group.spawn(writes, std::ref(all[0]));
+    while (group.size() != 0) co_await this_task::yield();
+    all[0].read();
+    group.spawn(writes, std::ref(all[1]));
+    group.spawn(writes, std::ref(all[2]));
+  };
+  rt.run([&]() -> coro<> {
+    co_await with_task_group(body);
+    for (const written& each : all) each.read();
+  });
+}
+
 /// What nobody takes goes before the group ends, also while its task is being asked to stop.
 void group_results_against_cancel() {
   runtime rt({.workers = 2});
@@ -264,6 +285,7 @@ const std::array k_scenarios{
     scenario{"completion_queue.poll_against_consumer", poll_against_consumer, {.preemptions = 1, .random_runs = 3000}},
     scenario{"task_group.add_against_abort", group_add_against_abort, {.preemptions = 1, .random_runs = 3000}},
     scenario{"task_group.grows_against_cancel", group_grows_against_cancel, {.preemptions = 1, .random_runs = 3000}},
+    scenario{"task_group.shows_what_came_before", group_shows_what_came_before, {.preemptions = 1, .random_runs = 3000}},
     scenario{"task_group.results_against_cancel", group_results_against_cancel, {.preemptions = 1, .random_runs = 3000}},
     scenario{"as_completed.limit_against_the_last", limit_against_the_last_item, {.preemptions = 1, .random_runs = 3000}},
     scenario{"race.of_two", race_of_two, {.preemptions = 1, .random_runs = 3000}},

@@ -10,8 +10,8 @@
 /// T2  Whoever moves open to aborting fires the scope, while the child that failed is still counted: the scope outlives the call.
 /// T3  Children are asked to stop outside the lock, by a work item on the runtime; each that is linked when it runs is asked.
 /// T4  The core is counted: the owner, the work item while it is queued, who fires the scope. A child needs no count: the owner waits.
-/// T5  children_ has how many are counted, and whether the parent waits for the last. It grows
-///     under lock_ only, and so it reaches zero while the parent waits: whoever makes it do so closes the group and wakes the parent.
+/// T5  children_ has how many are counted, and whether the parent waits for the last of them. It grows under lock_ only; while the parent
+///     waits it reaches zero under lock_ only, and whoever makes it do so closes the group and wakes the parent.
 
 #include <cstddef>
 #include <cstdint>
