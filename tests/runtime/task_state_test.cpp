@@ -124,7 +124,8 @@ TEST(TaskState, ClaimThenFinishThenStaleEntryFrees) {
   ASSERT_EQ(w.claim_unstarted(), begin::resume);
   static_cast<void>(w.publish(false));
   EXPECT_FALSE(w.release_run());
-  EXPECT_FALSE(w.drop_handle().free);  // the queue still points here
+  EXPECT_TRUE(w.drop_handle().left);  // the queue still points here
+  EXPECT_FALSE(w.drop_reference());
   EXPECT_EQ(w.begin_run(), begin::skip_and_free);
 }
 
