@@ -210,7 +210,7 @@ class stepper {
       if (join.first_failure.compare_exchange_strong(none, &child, sync::acq_rel, sync::relaxed)) join.cancel_siblings(child);
     }
     if (!child.state.finish_forked()) finish_child(child);
-    if (untold_at_ != &join && untold_ != 0) tell_arrivals();
+    if (untold_ != 0 && untold_at_ != &join) tell_arrivals();
     untold_at_ = &join;
     ++untold_;
     if (join.remaining.load(sync::relaxed) == untold_ && count_off()) {
@@ -243,7 +243,7 @@ class stepper {
     if (item == nullptr) return nullptr;
     runtime_.item_done();  // its queue entry is consumed; this call's own entry still counts
     auto& child = static_cast<task_core&>(*item);
-    if (child.join != untold_at_ && untold_ != 0) tell_arrivals();  // F5
+    if (untold_ != 0 && child.join != untold_at_) tell_arrivals();  // F5
     return begin_forked(child, cancelled);
   }
 

@@ -83,11 +83,12 @@ void notify_all(waiter_node* nodes, outcome_kind ended_with) noexcept {
 
 void drop_handle(task_core& task) noexcept {
   const auto dropped = task.state.drop_handle();
-  if (dropped.free || dropped.left || dropped.unseen) this_thread.catches = false;  // the user's code is next
+  if (!dropped.free && !dropped.left && !dropped.unseen) return;
+  this_thread.catches = false;  // the user's code is next
   if (dropped.free) return task.ops->destroy_block(task);
   if (dropped.unseen) report_unobserved(task);
   if (dropped.left && !task.forked) task.ops->destroy_outcome(task);
-  if (dropped.left || dropped.unseen) drop_reference(task);
+  drop_reference(task);
 }
 
 void drop_reference(task_core& task) noexcept {

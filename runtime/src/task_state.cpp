@@ -106,15 +106,17 @@ bool task_state::release_run() noexcept {
 }
 
 task_state::drop_outcome task_state::drop_shared_handle() noexcept {
-  const auto unseen = [](word after) { return (after & (complete | observed | handle_mask)) == complete; };
-  const auto left = [](word after) { return (after & (complete | running | handle_mask)) == complete && !garbage(after); };
-  const auto edge = [unseen, left](word w) {
+  const auto last = [](word after) { return (after & (complete | handle_mask)) == complete; };
+  const auto unseen = [](word after) { return (after & observed) == 0; };
+  const auto left = [](word after) { return (after & running) == 0 && !garbage(after); };
+  const word before = update([=](word w) {
     const word after = w - handle_one;
-    return unseen(after) || left(after) ? after + reference_one : after;
-  };
-  const word before = update(edge);
+    return last(after) && (unseen(after) || left(after)) ? after + reference_one : after;
+  });
   SHEAF_ASSERT((before & handle_mask) != 0);
-  return {unseen(before - handle_one), left(before - handle_one), garbage(edge(before))};
+  const word after = before - handle_one;
+  if (!last(after)) return {false, false, false};
+  return {unseen(after), left(after), !unseen(after) && garbage(after)};
 }
 
 bool task_state::add_handle_from_reference() noexcept {
