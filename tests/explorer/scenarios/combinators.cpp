@@ -186,7 +186,10 @@ void group_shows_what_came_before() {
   };
   const auto body = [&](task_group& group) -> coro<> {
     group.spawn(writes, std::ref(all[0]));
-    while (group.size() != 0) co_await this_task::yield();
+    while (group.size() != 0) {
+      co_await this_task::yield();
+      pause();
+    }
     all[0].read();
     group.spawn(writes, std::ref(all[1]));
     group.spawn(writes, std::ref(all[2]));
