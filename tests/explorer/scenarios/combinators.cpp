@@ -200,7 +200,8 @@ void group_shows_what_came_before() {
   });
 }
 
-/// What nobody takes goes before the group ends, also while its task is being asked to stop.
+/// What nobody takes goes before the group ends: also while its task is being asked to stop, or when a task that was run in place has left its
+/// queue entry behind.
 void group_results_against_cancel() {
   runtime rt({.workers = 2});
   rt.run([]() -> coro<> {
@@ -213,14 +214,16 @@ void group_results_against_cancel() {
       }
       int* alive;  ///< null: moved from
     };
-    int alive = 0;
-    const auto body = [&alive](task_group& group) -> coro<> {
+    int alive = 0, in_place = 0;
+    const auto body = [&](task_group& group) -> coro<> {
       group.spawn([&alive] { return result(alive); });
+      const auto here = group.spawn([&in_place] { return result(in_place); });
+      static_cast<void>(here.get());
       group.cancel();
       co_return;
     };
     co_await with_task_group(body);
-    check(alive == 0, "gone");
+    check(alive == 0 && in_place == 0, "gone");
   });
 }
 
