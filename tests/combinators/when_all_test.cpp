@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include <sheaf/event.hpp>
 #include <sheaf/runtime.hpp>
 #include <sheaf/sleep.hpp>
 #include <sheaf/this_task.hpp>
@@ -363,29 +364,38 @@ TEST(WhenAll, ALongComputationLetsOthersHaveTheirTurn) {
       1);
 }
 
-/// One worker. It runs the end of a child whose sibling is parked, and then a fork of another join, which blocks its thread until the first
+/// Of two workers one is kept busy. The other runs the end of a child whose sibling is parked, and then a fork of another join, which blocks its thread until the first
 /// join is complete: whoever serves the seat meanwhile runs the sibling, and completes it.
 TEST(WhenAll, AnEndIsToldBeforeAForkOfAnotherJoinRuns) {
   run_test(
       []() -> coro<> {
-        const gate first, second;
-        const auto passes = [](gate awaited) -> coro<> { co_await awaited; };
+        const gate running, release;
+        const auto keeps_busy = [](gate running, gate release) {
+          running.open();
+          release.wait();
+        };
+        const auto busy = spawn(keeps_busy, running, release);
+        co_await running;
+        event first, second;
+        const auto passes = [](event& awaited) -> coro<> { co_await awaited.wait(); };
         const auto joins = spawn([](coro<> a, coro<> b) -> coro<> { co_await when_all(std::move(a), std::move(b)); },
                                  passes(first), passes(second));
         co_await until_parked(joins);
         co_await test::yield_times(3);
-        const auto opens = [](gate first) -> coro<> {
-          first.open();
+        const auto opens = [](event& first) -> coro<> {
+          first.set();  // who waits for it is the next to run
           co_await this_task::yield();
         };
-        const auto blocks = [](gate second, task<> joins) -> coro<> {
-          second.open();
+        const auto blocks = [](event& second, task<> joins) -> coro<> {
+          second.set();
           joins.get();
           co_return;
         };
         co_await when_all(opens(first), blocks(second, joins));
+        release.open();
+        co_await busy;
       },
-      1);
+      2);
 }
 
 TEST_P(WhenAllOnEvery, ChildrenMaySpawnSleepAndFork) {
