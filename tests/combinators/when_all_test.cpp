@@ -364,8 +364,8 @@ TEST(WhenAll, ALongComputationLetsOthersHaveTheirTurn) {
       1);
 }
 
-/// Of two workers one is kept busy. The other runs the end of a child whose sibling is parked, and then a fork of another join, which blocks its thread until the first
-/// join is complete: whoever serves the seat meanwhile runs the sibling, and completes it.
+/// Of two workers one is kept busy. The other runs the end of a child whose sibling is parked, and then a fork of another join, which
+/// blocks its thread until the first join is complete: whoever serves the seat meanwhile runs the sibling, and completes it.
 TEST(WhenAll, AnEndIsToldBeforeAForkOfAnotherJoinRuns) {
   run_test(
       []() -> coro<> {

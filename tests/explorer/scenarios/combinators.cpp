@@ -205,19 +205,10 @@ void group_shows_what_came_before() {
 void group_results_against_cancel() {
   runtime rt({.workers = 2});
   rt.run([]() -> coro<> {
-    struct result {
-      explicit result(int& there) noexcept : alive(&there) { ++there; }
-      result(result&& other) noexcept : alive(std::exchange(other.alive, nullptr)) {}
-      result& operator=(result&&) = delete;
-      ~result() {
-        if (alive != nullptr) --*alive;
-      }
-      int* alive;  ///< null: moved from
-    };
     int alive = 0, in_place = 0;
     const auto body = [&](task_group& group) -> coro<> {
-      group.spawn([&alive] { return result(alive); });
-      const auto here = group.spawn([&in_place] { return result(in_place); });
+      group.spawn([&alive] { return counted(alive); });
+      const auto here = group.spawn([&in_place] { return counted(in_place); });
       static_cast<void>(here.get());
       group.cancel();
       co_return;

@@ -70,7 +70,6 @@ class group_core {
   /// asks on the group's own behalf. Role: running of the parent.
   void pass_cancel_on() noexcept;
   [[nodiscard]] bool begin_abort() noexcept;
-  void post_abort() noexcept;
   void cancel_children() noexcept;
   void unlink(member& child) noexcept;
   void count_off() noexcept;
