@@ -299,6 +299,7 @@ class stepper {
 
   /// A task's work is destroyed and its outcome written. Returns a task that this woke, or null.
   [[gnu::always_inline]] task_core* publish(task_core& task, bool& cancelled) noexcept {
+    SHEAF_ASSERT(untold_ == 0);  // F5: what runs while arrivals are kept back is forked
     const bool last = runtime_.live().unlink(task, context_, runtime_.seat_of(context_));
     task.ended_on = runtime_.number();
     context_.task = nullptr;  // who is told, and the result's destructor, may block this thread: not as a task that has ended
