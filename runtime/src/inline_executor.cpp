@@ -65,11 +65,11 @@ executor::wait_result inline_executor::wait(detail::sync::parker& parker, detail
   for (;;) {
     if ((parker.signals() & ~k_work) != 0) return wait_result::signalled;
     std::size_t one = 1;
-    if (work_item* const item = take(&one)) {
-      item->run();
-      continue;
-    }
-    if (deadline != detail::sync::k_forever && detail::sync::now() >= deadline) return wait_result::timed_out;
+    work_item* const item = take(&one);
+    if (item != nullptr) item->run();
+    if (deadline != detail::sync::k_forever && detail::sync::now() >= deadline)
+      return (parker.signals() & ~k_work) != 0 ? wait_result::signalled : wait_result::timed_out;
+    if (item != nullptr) continue;
     {
       const detail::sync::lock_guard guard(lock_);
       if (first_ != nullptr) continue;

@@ -235,6 +235,10 @@ bool runtime_core::post_foreign(work_item& item, void (executor::*how)(work_item
   return open;
 }
 
+void runtime_core::end_outside_wait(outside_waits::wait& wait) noexcept {
+  if (outside_waits_.end(wait)) drained_.signal();
+}
+
 void runtime_core::post_chain(work_item* first, std::size_t count) noexcept {
   if (native_ && !counts_items_) {
     if (native_->post_chain(first, count)) return;
@@ -342,12 +346,16 @@ void runtime_core::wait_for_foreign_items() noexcept {
   // order: release here and below: who is refused sees why; peer: acquire in post_foreign().
   if (left_behind) foreign_items_.fetch_or(k_closed, sync::release);
   const std::size_t no_items = left_behind ? k_closed : 0;
-  // order: acquire: what the items did; peer: release in foreign_item_gone().
-  for (std::size_t now = no_items; !foreign_items_.compare_exchange_strong(now, k_closed, sync::acq_rel, sync::relaxed);
-       now = no_items) {
+  const auto wait_for_one = [this] {
     static_cast<void>(options_.executor->wait(drained_, sync::k_forever, false));
     drained_.reset();
-  }
+  };
+  // order: acquire: what the items did; peer: release in foreign_item_gone().
+  for (std::size_t now = no_items;
+       !foreign_items_.compare_exchange_strong(now, k_closed | k_drained, sync::acq_rel, sync::relaxed); now = no_items)
+    wait_for_one();
+  outside_waits_.close();
+  while (!outside_waits_.all_left()) wait_for_one();
 }
 
 std::uint32_t runtime_core::milliseconds() const noexcept {

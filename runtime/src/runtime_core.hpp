@@ -14,6 +14,7 @@
 
 #include "blocking_pool.hpp"
 #include "live_tasks.hpp"
+#include "outside_waits.hpp"
 #include "pool.hpp"
 #include "timer_queue.hpp"
 
@@ -75,6 +76,11 @@ class runtime_core {
   [[nodiscard]] worker* seat_of(const thread_context& here) const noexcept { return here.owner == this ? here.seat : nullptr; }
   [[nodiscard]] pool* native() noexcept { return native_ ? &*native_ : nullptr; }
   [[nodiscard]] executor* foreign_executor() noexcept { return options_.executor; }
+  /// The foreign executor may have gone: who waits, waits elsewhere. Asked in a task that a thread outside runs in place.
+  [[nodiscard]] bool executor_is_gone() const noexcept { return (foreign_items_.load(sync::relaxed) & k_drained) != 0; }
+  /// A thread outside waits in the foreign executor. False: it may have gone, for this runtime was left behind.
+  [[nodiscard]] bool begin_outside_wait(outside_waits::wait& wait) noexcept { return outside_waits_.begin(wait); }
+  void end_outside_wait(outside_waits::wait& wait) noexcept;
 
   // ---- parts ----
   [[nodiscard]] live_tasks& live() noexcept { return live_; }
@@ -145,8 +151,10 @@ class runtime_core {
       0};  ///< blocking calls queued or running; and k_abandoned, once the clock does not count them
   sync::atomic<bool> leaving_behind_{false};
   sync::atomic<bool> gone_{false};  ///< stopped with calls left behind: posts are dropped
-  static constexpr std::size_t k_closed = k_abandoned;
-  sync::atomic<std::size_t> foreign_items_{0};  ///< posted to options_.executor and not done, or being posted; and k_closed
+  static constexpr std::size_t k_closed = k_abandoned, k_drained = k_closed >> 1;
+  /// Posted to options_.executor and not done, or being posted; k_closed; and k_drained, once nothing more is.
+  sync::atomic<std::size_t> foreign_items_{0};
+  outside_waits outside_waits_;
   sync::parker drained_;
   static constexpr std::uint64_t k_reference = 1, k_visit = k_reference | std::uint64_t{1} << 32;
   sync::atomic<std::uint64_t> claims_{k_reference};  ///< low half: references; high half: those of them that are visits

@@ -3,9 +3,12 @@
 /// Which items a thread's stack is of: one that was queued for it, and those that get() and eager starts run in place on top of it.
 ///
 /// Their runtimes count each until it ends, for a manual clock and for shutdown. A blocked wait tells the clock of the items here that no
-/// wait beneath has told it of; a thread that stays behind for ever gives all back.
+/// wait beneath has told it of; a thread that stays behind for ever gives all back. So does it with its waits in an executor, in which such
+/// items may run.
 
 #include <sheaf/detail/context.hpp>
+
+#include "outside_waits.hpp"
 
 namespace sheaf::detail {
 
@@ -18,13 +21,15 @@ struct stack_item {
   inside outer_step;            ///< of what runs beneath it,
   runtime_core* outer_runtime;  ///< and whose
   stack_item* beneath;
+  outside_waits::wait* wait;  ///< of a thread outside, in the executor; else null
 };
 
 /// While it lives, an item is on this stack.
 class item_on_this_stack {
  public:
-  item_on_this_stack(thread_context& here, runtime_core* runtime, manual_clock_core* told) noexcept
-      : here_(here), item_{runtime, told, here.step, here.runtime, here.in_place} {
+  item_on_this_stack(thread_context& here, runtime_core* runtime, manual_clock_core* told,
+                     outside_waits::wait* wait = nullptr) noexcept
+      : here_(here), item_{runtime, told, here.step, here.runtime, here.in_place, wait} {
     here.in_place = &item_;
   }
   item_on_this_stack(const item_on_this_stack&) = delete;
@@ -51,6 +56,13 @@ void visit_items(const thread_context& here, const manual_clock_core* untold, Vi
     step = top->outer_step;
     runtime = top->outer_runtime;
   }
+}
+
+/// `visit(wait)` for each wait of this stack in an executor, from outside of all tasks.
+template <class Visit>
+void visit_outside_waits(const thread_context& here, Visit visit) {
+  for (const stack_item* top = here.in_place; top != nullptr; top = top->beneath)
+    if (top->wait != nullptr) visit(*top->wait);
 }
 
 }  // namespace sheaf::detail

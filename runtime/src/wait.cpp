@@ -119,8 +119,23 @@ executor::wait_result park(sync::parker& parker, sync::nanoseconds deadline) noe
   return parker.wait(deadline) ? executor::wait_result::signalled : executor::wait_result::timed_out;
 }
 
+executor::wait_result wait_in_executor(runtime_core& of, sync::parker& parker, sync::nanoseconds deadline,
+                                       thread_context& here) noexcept {
+  executor* const host = of.foreign_executor();
+  if (here.step != inside::nothing)
+    return host == nullptr || of.executor_is_gone() ? park(parker, deadline) : host->wait(parker, deadline, true);
+  outside_waits::wait listed{of, parker};
+  if (host == nullptr || !of.begin_outside_wait(listed)) return park(parker, deadline);
+  const item_on_this_stack outside(here, nullptr, nullptr, &listed);
+  const auto ended = host->wait(parker, deadline, false);
+  of.end_outside_wait(listed);
+  if ((parker.signals() & outside_waits::k_leave) == 0) return ended;
+  parker.reset(outside_waits::k_leave);
+  return parker.signalled() ? executor::wait_result::signalled : executor::wait_result::timed_out;
+}
+
 executor::wait_result block(runtime_core& runtime, sync::parker& parker, sync::nanoseconds deadline,
-                            const thread_context& here) noexcept {
+                            thread_context& here) noexcept {
   runtime_core* const owner = here.owner;
   if (owner != nullptr && owner->native() != nullptr && here.step == inside::task) {
     switch (owner->native()->block(parker, deadline)) {
@@ -133,10 +148,7 @@ executor::wait_result block(runtime_core& runtime, sync::parker& parker, sync::n
     }
   }
   if (here.step == inside::call) return park(parker, deadline);
-  if (executor* const mine = (here.step != inside::nothing ? here.runtime : &runtime)->foreign_executor()) {
-    return mine->wait(parker, deadline, here.step != inside::nothing);
-  }
-  return park(parker, deadline);
+  return wait_in_executor(here.step != inside::nothing ? *here.runtime : runtime, parker, deadline, here);
 }
 
 /// As block() for a wait that must not be refused: where nobody else is left to run what it waits for, somebody is found. May return early.
@@ -150,13 +162,11 @@ void block_at_any_cost(runtime_core& runtime, sync::parker& parker, thread_conte
       static_cast<void>(park(parker, saturating_add(sync::now(), k_try_again)));  // no thread is to be had just now
     return;
   }
-  const bool in_task = here.step != inside::nothing;
-  executor* const mine = in_task ? here.runtime->foreign_executor() : runtime.gone() ? nullptr : runtime.foreign_executor();
-  if (mine == nullptr) return static_cast<void>(park(parker, until));
-  if (mine->wait(parker, until, in_task) != executor::wait_result::would_deadlock) return;
+  runtime_core& of = here.step != inside::nothing ? *here.runtime : runtime;
+  if (wait_in_executor(of, parker, until, here) != executor::wait_result::would_deadlock || here.step == inside::nothing) return;
   // Not as a task: an executor of this one thread then runs here what is queued.
   const item_on_this_stack queued(here, nullptr, told);
-  static_cast<void>(mine->wait(parker, until, false));
+  static_cast<void>(of.foreign_executor()->wait(parker, until, false));
 }
 
 /// Its runtime is gone, and what it waits for was left behind: like a coroutine this thread stays where it is, for ever. It is in no list
@@ -165,7 +175,15 @@ void block_at_any_cost(runtime_core& runtime, sync::parker& parker, thread_conte
   visit_items(here, nullptr, [](runtime_core& counts, inside step) {
     if (step == inside::task && counts.gone()) counts.item_done();
   });
+  visit_outside_waits(here, [](outside_waits::wait& wait) { wait.runtime.end_outside_wait(wait); });
   sync::parker nobody;
+  if (runtime_core& of = *here.runtime; of.foreign_executor() != nullptr) {
+    // A host's thread runs what is queued for as long as shutdown waits for that. Beneath it is nothing any more.
+    here.step = inside::nothing;
+    here.task = nullptr;
+    here.in_place = nullptr;
+    static_cast<void>(wait_in_executor(of, nobody, sync::k_forever, here));
+  }
   pool* const native = here.owner != nullptr && here.owner->gone() ? here.owner->native() : nullptr;
   while (native != nullptr && native->is_member() && !native->leave_behind()) block_at_any_cost(runtime, nobody, here, nullptr);
   for (;;) nobody.wait();
@@ -174,7 +192,8 @@ void block_at_any_cost(runtime_core& runtime, sync::parker& parker, thread_conte
 /// A thread of a pool looks now and then whether its runtime leaves it behind. A task's wait (`self`) that began before shutdown did was
 /// ended by the request; of others nobody tells.
 sync::nanoseconds next_look(const thread_context& here, const task_core* self) noexcept {
-  if (here.step != inside::task || here.runtime->native() == nullptr) return sync::k_forever;
+  if (here.step != inside::task) return sync::k_forever;
+  if (here.runtime->native() == nullptr && !here.runtime->executor_is_gone()) return sync::k_forever;
   if (here.runtime->closed()) return saturating_add(sync::now(), k_look_again);
   return self == nullptr ? saturating_add(sync::now(), k_look_seldom) : sync::k_forever;
 }

@@ -123,6 +123,19 @@ TEST(InlineExecutor, TheHostWaitingForABlockingCallSleepsUntilItsEnd) {
   EXPECT_EQ(value, 4);
 }
 
+TEST(InlineExecutor, AWaitOfTheHostEndsAtItsDeadlineThoughThereIsMoreToRun) {
+  struct again final : work_item {
+    explicit again(inline_executor& of) noexcept
+        : work_item([](work_item& item) noexcept { static_cast<again&>(item).host->post(item); }), host(&of) {}
+    inline_executor* host;
+  };
+  inline_executor host;
+  again item(host);
+  host.post(item);
+  detail::sync::parker nobody;
+  EXPECT_EQ(host.wait(nobody, detail::sync::now() + 1'000'000, false), executor::wait_result::timed_out);
+}
+
 // ---- oneTBB ------------------------------------------------------------------------------------------------------------------
 
 TEST(TbbExecutor, TasksRunOnItsArenasThreadsOnly) {

@@ -5,7 +5,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
 #include <fstream>
 #include <functional>
 #include <optional>
@@ -16,7 +15,6 @@
 #include <sheaf/clock.hpp>
 #include <sheaf/condition.hpp>
 #include <sheaf/event.hpp>
-#include <sheaf/inline_executor.hpp>
 #include <sheaf/mutex.hpp>
 #include <sheaf/runtime.hpp>
 #include <sheaf/sleep.hpp>
@@ -24,8 +22,8 @@
 #include <sheaf/tbb_executor.hpp>
 #include <sheaf/this_task.hpp>
 
+#include "runtime/left_behind.hpp"
 #include "runtime_core.hpp"
-#include "support/drop_counter.hpp"
 #include "support/gate.hpp"
 #include "support/until.hpp"
 
@@ -33,41 +31,9 @@ namespace sheaf {
 namespace {
 
 using namespace std::chrono_literals;
-using test::drop_counter;
-
-/// Something that a blocking call waits for, and what the call holds meanwhile.
-struct hung_call {
-  drop_counter drops;
-  drop_counter::payload mine = drops.make();
-  test::gate inside, leave;
-
-  task<> begin(const test::gate& begun) {
-    const auto hangs = [](test::gate begun, test::gate leave, const drop_counter::payload&) {
-      begun.open();
-      leave.wait();
-    };
-    return spawn_blocking(hangs, begun, leave, std::move(mine));
-  }
-  /// A coroutine that waits for the call, and uses what lies on the stack of whoever waits for it.
-  auto waiter() {
-    return [this]() -> coro<> { co_await begin(inside); };
-  }
-  void let_go() {
-    leave.open();
-    test::spin_until([&] { return drops.alive() == 0; });
-  }
-};
-
-/// Nobody there misses what is left behind: neither LeakSanitizer, nor oneTBB, which has a thread less for whatever comes later.
-template <class Body>
-void in_a_process_of_its_own(Body body) {
-  GTEST_FLAG_SET(death_test_style, "threadsafe");
-  const auto child = [body] {
-    body();
-    std::_Exit(::testing::Test::HasFailure() ? 1 : 0);
-  };
-  EXPECT_EXIT(child(), ::testing::ExitedWithCode(0), "");
-}
+using test::hung_call;
+using test::impatient;
+using test::in_a_process_of_its_own;
 
 /// How often this thread of ours has gone to sleep so far.
 long sleeps_of(pid_t thread) {
@@ -77,11 +43,6 @@ long sleeps_of(pid_t thread) {
   long times = 0;
   status >> times;
   return times;
-}
-
-runtime_options impatient(runtime_options options) {
-  options.shutdown_limit = 1ms;
-  return options;
 }
 
 /// A runtime ends while `start` has made a task of it that waits, on its thread, for a call that stays out.
@@ -522,42 +483,6 @@ TEST(LeftBehindDeathTest, AnotherThreadRunsWhatIsQueued) {
 
 TEST(LeftBehindDeathTest, AnotherThreadRunsWhatIsQueuedThoughOneRunsThatHasNoSeat) {
   in_a_process_of_its_own([] { run_what_is_queued(true); });
-}
-
-/// Of an inline executor: one task's wait runs the other on its own stack.
-TEST(LeftBehindDeathTest, WithBothTasksOfAHostsStack) {
-  in_a_process_of_its_own([] {
-    auto& call = *new hung_call;  // the host does not come back
-    std::atomic<runtime*> made{nullptr};
-    std::atomic<int> inside{0};
-    std::thread([&] {
-      auto& executor = *new inline_executor;
-      made.store(new runtime(impatient({.executor = &executor})));
-      const auto never_ends = [&inside]() -> coro<> {
-        ++inside;
-        event never;
-        for (;;) {
-          try {
-            co_await never.wait();
-          } catch (const cancelled&) {
-          }
-        }
-      };
-      const auto waits = [never_ends]() -> coro<> {
-        never_ends().get();
-        co_return;
-      };
-      auto hangs = call.waiter();
-      (void)made.load()->spawn(borrowed(hangs()));
-      while (!call.inside.is_open()) executor.poll();
-      (void)made.load()->spawn(waits);
-      (void)made.load()->spawn(waits);
-      for (;;) executor.poll();
-    }).detach();
-    test::spin_until([&] { return inside.load() == 2; });
-    delete made.load();
-    call.let_go();
-  });
 }
 
 /// The last call returns at about the time when shutdown gives up waiting for it.

@@ -332,6 +332,40 @@ void host_left_behind_against_its_call() {
   while (!call.done()) pause();
 }
 
+/// A thread outside waits, with a limit, for what is left behind: in the host's executor, which it entered, or had not left, when that had
+/// gone with its runtime.
+void host_left_behind_against_get() {
+  sheaf::detail::sync::parker begun, word;
+  auto host = std::make_unique<inline_executor>();
+  std::optional<runtime> rt;
+  task<> call, stays;
+  {
+    [[maybe_unused]] const keeps_for_ever core;
+    event& never = *new event;
+    rt.emplace(runtime_options{.executor = host.get(), .max_blocking_threads = 1, .shutdown_limit = 0ms});
+    call = rt->spawn_blocking([&] {
+      begun.signal();
+      word.wait();
+    });
+    stays = rt->spawn(waits_for_ever, std::ref(never));
+    rt->run([]() -> coro<> { co_await this_task::yield(); });
+  }
+  begun.wait();
+  beside(
+      [&] {
+        try {
+          stays.get_for(1ms);
+        } catch (const timeout_error&) {
+        }
+      },
+      [&] {
+        rt.reset();
+        host.reset();
+      });
+  word.signal();
+  while (!call.done()) pause();
+}
+
 /// The host waits, and runs what comes in.
 void host_waits_against_a_wake() {
   inline_executor host;
@@ -413,6 +447,7 @@ const std::array k_scenarios{
              left_behind_against_cancel,
              {.preemptions = 2, .early_time = true, .random_runs = 1000}},
     scenario{"runtime.host_left_behind_against_cancel", host_left_behind_against_cancel, {.preemptions = 2, .random_runs = 1000}},
+    scenario{"runtime.host_left_behind_against_get", host_left_behind_against_get, {.preemptions = 2, .random_runs = 1000}},
     scenario{
         "runtime.host_left_behind_against_its_call", host_left_behind_against_its_call, {.preemptions = 2, .random_runs = 1000}},
     scenario{"runtime.host_waits_against_a_wake", host_waits_against_a_wake, {.preemptions = 2, .random_runs = 1000}},
