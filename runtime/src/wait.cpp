@@ -177,7 +177,7 @@ void block_at_any_cost(runtime_core& runtime, sync::parker& parker, thread_conte
   });
   visit_outside_waits(here, [](outside_waits::wait& wait) { wait.runtime.end_outside_wait(wait); });
   sync::parker nobody;
-  if (runtime_core& of = *here.runtime; of.foreign_executor() != nullptr) {
+  if (runtime_core& of = *here.runtime; of.foreign_executor() != nullptr && here.owner == nullptr) {
     // A host's thread runs what is queued for as long as shutdown waits for that. Beneath it is nothing any more.
     here.step = inside::nothing;
     here.task = nullptr;

@@ -112,6 +112,46 @@ TEST(LeftBehindDeathTest, WithAHostThatRunsWhatIsQueuedAllTheSame) {
   });
 }
 
+/// A worker that began a task of the other runtime at once: its place goes to a thread that runs what is queued there.
+TEST(LeftBehindDeathTest, WithTheWorkerOfAPoolThatIsLeftBehindToo) {
+  in_a_process_of_its_own([] {
+    hung_call call_of_pool, call_of_tbb;
+    tbb_executor executor(2);
+    auto* const on_tbb = new runtime(impatient({.executor = &executor}));
+    auto* const on_pool = new runtime(impatient({.workers = 1}));
+    const test::gate inside, both_gone;
+    const auto begins = [&](hung_call& call) { return [&call]() -> coro<> { co_await call.begin(call.inside); }; };
+    const auto hangs_on_tbb = begins(call_of_tbb), hangs_on_pool = begins(call_of_pool);
+    const task<> of_tbb = on_tbb->spawn(hangs_on_tbb), of_pool = on_pool->spawn(hangs_on_pool);
+    call_of_tbb.inside.wait();
+    call_of_pool.inside.wait();
+    const auto comes_late = [&]() -> coro<> {
+      inside.open();
+      both_gone.wait();
+      co_await never_ends();
+    };
+    const auto at_once = [&]() -> coro<> {
+      comes_late().get();
+      co_return;
+    };
+    const auto starts_it = [&]() -> coro<> {
+      (void)spawn([] {});
+      (void)on_tbb->spawn(spawn_options{.eager = true}, at_once);
+      co_return;
+    };
+    (void)on_pool->spawn(starts_it);
+    inside.wait();
+    std::thread pool_ends([&] { delete on_pool; }), tbb_ends([&] { delete on_tbb; });
+    const auto gone = [](const task<>& of) { return detail::task_access::core(of).runtime->gone(); };
+    test::spin_until([&] { return gone(of_tbb) && gone(of_pool); });
+    both_gone.open();
+    pool_ends.join();
+    tbb_ends.join();
+    call_of_tbb.let_go();
+    call_of_pool.let_go();
+  });
+}
+
 /// A plain thread that helps goes on with a task afterwards, and blocks in it.
 TEST(LeftBehindDeathTest, WithATaskThatGoesOnWhenTheExecutorHasGone) {
   in_a_process_of_its_own([] {
