@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include <sheaf/detail/frame_cache.hpp>
 #include <sheaf/errors.hpp>
 
 namespace sheaf {
@@ -39,6 +40,8 @@ struct group_core::member final : waiter_node {
     of.state.add_handle();
   }
   ~member() { drop_handle(*child); }
+  static void* operator new(std::size_t bytes) { return allocate_block(bytes); }
+  static void operator delete(void* member, std::size_t bytes) noexcept { free_block(member, bytes); }
   static void ended(waiter_node& node, outcome_kind with) noexcept {
     auto& self = static_cast<member&>(node);
     self.core->child_ended(self, with == outcome_kind::error);
