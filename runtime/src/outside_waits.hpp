@@ -9,6 +9,8 @@
 /// - V3: a listed wait, its parker with it, is there until its thread has taken it out, under the lock.
 /// @par Threads  begin() and end(): the one that waits; close() and all_left(): the one in shutdown
 
+#include <cstdint>
+
 #include <sheaf/detail/sync.hpp>
 
 namespace sheaf::detail {

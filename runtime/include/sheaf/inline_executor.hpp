@@ -28,6 +28,7 @@ class inline_executor final : public executor {
 
   void post(work_item& item) noexcept override;
   [[nodiscard]] std::size_t concurrency() const noexcept override { return 1; }
+  /// On the host it runs what is queued, and looks at the deadline after each item.
   /// A get() that was given up in a task (see coro::get) runs here, on its own stack, what is queued, however deep that leads: what it
   /// then waits for must not need the frame beneath. Left behind there, the host does not come back.
   [[nodiscard]] wait_result wait(detail::sync::parker& parker, detail::sync::nanoseconds deadline,
