@@ -26,6 +26,13 @@ void keep_first(core_list& handles, Seen seen_before) noexcept {
 
 }  // namespace
 
+void core_list::grow(std::size_t room) {
+  auto larger = std::make_unique_for_overwrite<task_core*[]>(room);
+  std::copy_n(data(), size_, larger.get());
+  heap_ = std::move(larger);
+  room_ = room;
+}
+
 child_list::~child_list() {
   for (task_core* const each : cores_.all()) {
     if (each->is_started()) {

@@ -1,7 +1,9 @@
 #include <sheaf/detail/completion_core.hpp>
 
+#include <algorithm>
 #include <new>
 #include <utility>
+#include <vector>
 
 #include <sheaf/detail/assert.hpp>
 
@@ -127,12 +129,18 @@ completion_node* completion_core::try_pop() noexcept {
   return wait_first_ == nullptr ? take_ready() : nullptr;  // whoever waits already comes first
 }
 
-std::size_t completion_core::pop_ready(std::span<completion_node*> room) noexcept {
-  const sync::lock_guard guard(lock_);
-  drain();
-  std::size_t count = 0;
-  while (count != room.size() && ready_first_ != nullptr) room[count++] = take_ready();
-  return count;
+completion_node* completion_core::pop_ready(std::size_t most) {
+  std::vector<completion_node*> popped;
+  popped.reserve(most);
+  {
+    const sync::lock_guard guard(lock_);
+    drain();
+    while (popped.size() != most && ready_first_ != nullptr) popped.push_back(take_ready());
+  }
+  std::sort(popped.begin(), popped.end());  // the array is in input order
+  completion_node* first = nullptr;
+  for (auto node = popped.rbegin(); node != popped.rend(); ++node) (*node)->link = std::exchange(first, *node);
+  return first;
 }
 
 void completion_core::settle(completion_wait& wait, bool comes_back) noexcept {

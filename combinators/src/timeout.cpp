@@ -86,6 +86,10 @@ timeout_core::phase timeout_core::now() const noexcept {
   return phase_;
 }
 
+timeout_owner::timeout_owner(task_core& self, sync::nanoseconds deadline) : core_(std::make_shared<timeout_core>()) {
+  core_->open(self, deadline);
+}
+
 void throw_timeout_from_cancelled() { std::throw_with_nested(timeout_error("with_timeout: the time is over")); }
 
 }  // namespace detail

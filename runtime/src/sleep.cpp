@@ -20,4 +20,6 @@ cancel_answer sleep_base::on_cancel(task_core& self) noexcept {
   return self.runtime->timers().disarm(entry_) ? cancel_answer::give_up : cancel_answer::stay;
 }
 
+void sleep_awaiter<void>::get() && { await_in_task<sleep_awaiter>(how(), when()).get(); }
+
 }  // namespace sheaf::detail

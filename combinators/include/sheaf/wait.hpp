@@ -2,7 +2,6 @@
 /// @file
 /// wait: until all, the first, or the first failed of some tasks have completed. Never cancels, never throws a child's error.
 
-#include <algorithm>
 #include <array>
 #include <coroutine>
 #include <cstdint>
@@ -52,12 +51,13 @@ namespace detail {
 /// Takes what is ready, in input order. @throws std::bad_alloc, and nothing has been taken
 template <class T>
 std::vector<task<T>> take_done(completion_core& core) {
-  std::vector<completion_node*> nodes(core.ready());
   std::vector<task<T>> done;
-  done.reserve(nodes.size());
-  nodes.resize(core.pop_ready(nodes));
-  std::sort(nodes.begin(), nodes.end());  // the array is in input order
-  for (completion_node* const each : nodes) done.push_back(take_handle<T>(*each));
+  done.reserve(core.ready());
+  for (completion_node* node = core.pop_ready(done.capacity()); node != nullptr;) {
+    completion_node* const next = node->link;
+    done.push_back(take_handle<T>(*node));
+    node = next;
+  }
   return done;
 }
 

@@ -84,7 +84,7 @@ class [[nodiscard("co_await it, or nothing sleeps")]] sleep_awaiter<void> final 
   }
   void await_resume() const { throw_if_cancelled(); }
   /// On a plain thread with a current runtime. @throws no_runtime, would_deadlock
-  void get() && { await_in_task<sleep_awaiter>(how(), when()).get(); }
+  void get() &&;
 };
 
 }  // namespace detail

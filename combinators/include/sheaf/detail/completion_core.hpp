@@ -51,7 +51,7 @@ struct completion_node final : waiter_node {
 
   completion_core* core = nullptr;
   task_core* task = nullptr;          ///< null once popped
-  completion_node* link = nullptr;    ///< ready list; under lock_
+  completion_node* link = nullptr;    ///< ready list, under lock_; then the popper's
   completion_node* before = nullptr;  ///< the not yet popped nodes in input order; under lock_
   completion_node* after = nullptr;
   std::uint64_t rank = 0;  ///< place in completion order, once ready; under lock_
@@ -124,8 +124,8 @@ class completion_core {
   [[nodiscard]] std::size_t ready() noexcept;              ///< of those, complete
   /// The oldest ready node, or null. The caller takes the handle out and gives the node back with recycle().
   [[nodiscard]] completion_node* try_pop() noexcept;
-  /// The oldest ready nodes, as many as there is room for; returns how many.
-  [[nodiscard]] std::size_t pop_ready(std::span<completion_node*> room) noexcept;
+  /// The oldest ready nodes, at most so many, linked by `link`: in input order if they are of the array. @throws std::bad_alloc
+  [[nodiscard]] completion_node* pop_ready(std::size_t most);
   static void recycle(completion_node& node) noexcept;
   /// Calls `visit(task_core&)`, which may not throw, with the not popped tasks in input order. False, without any call: there are more
   /// than `room`.

@@ -47,12 +47,7 @@ class core_list {
   [[nodiscard]] std::span<task_core* const> all() const noexcept { return {data(), size_}; }
 
  private:
-  void grow(std::size_t room) {
-    auto larger = std::make_unique_for_overwrite<task_core*[]>(room);
-    std::copy_n(data(), size_, larger.get());
-    heap_ = std::move(larger);
-    room_ = room;
-  }
+  void grow(std::size_t room);
 
   static constexpr std::size_t k_few = 10;
   std::array<task_core*, k_few> few_;  // not initialised

@@ -62,9 +62,8 @@ class timeout_core : public std::enable_shared_from_this<timeout_core> {
 /// Opens and ends a core's scope with its own life, in the coroutine that runs the body.
 class timeout_owner {
  public:
-  timeout_owner(task_core& self, sync::nanoseconds deadline) : core_(std::make_shared<timeout_core>()) {
-    core_->open(self, deadline);
-  }
+  /// @throws std::bad_alloc
+  timeout_owner(task_core& self, sync::nanoseconds deadline);
   timeout_owner(const timeout_owner&) = delete;
   timeout_owner& operator=(const timeout_owner&) = delete;
   ~timeout_owner() {
