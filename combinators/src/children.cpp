@@ -33,6 +33,16 @@ void core_list::grow(std::size_t room) {
   room_ = room;
 }
 
+std::span<task_core* const> core_list::all() const noexcept { return {data(), size_}; }
+
+std::span<task_core* const> few_at_a_time::iterator::operator*() const noexcept {
+  return rest_.first(std::min(k_few, rest_.size()));
+}
+few_at_a_time::iterator& few_at_a_time::iterator::operator++() noexcept {
+  rest_ = rest_.subspan(std::min(k_few, rest_.size()));
+  return *this;
+}
+
 child_list::~child_list() {
   for (task_core* const each : cores_.all()) {
     if (each->is_started()) {

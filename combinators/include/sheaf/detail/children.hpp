@@ -2,7 +2,6 @@
 /// @file
 /// What combinators accept as children, turned into tasks.
 
-#include <algorithm>
 #include <cstddef>
 #include <iterator>
 #include <span>
@@ -64,11 +63,8 @@ class few_at_a_time {
   class iterator {
    public:
     explicit iterator(std::span<task_core* const> rest) noexcept : rest_(rest) {}
-    [[nodiscard]] std::span<task_core* const> operator*() const noexcept { return rest_.first(std::min(k_few, rest_.size())); }
-    iterator& operator++() noexcept {
-      rest_ = rest_.subspan(std::min(k_few, rest_.size()));
-      return *this;
-    }
+    [[nodiscard]] std::span<task_core* const> operator*() const noexcept;
+    iterator& operator++() noexcept;
     [[nodiscard]] bool operator!=(const iterator& other) const noexcept { return rest_.size() != other.rest_.size(); }
 
    private:
@@ -77,7 +73,7 @@ class few_at_a_time {
   };
   explicit few_at_a_time(std::span<task_core* const> all) noexcept : all_(all) {}
   [[nodiscard]] iterator begin() const noexcept { return iterator(all_); }
-  [[nodiscard]] iterator end() const noexcept { return iterator(all_.last(0)); }
+  [[nodiscard]] iterator end() const noexcept { return iterator({}); }
 
  private:
   std::span<task_core* const> all_;

@@ -44,7 +44,7 @@ class core_list {
   [[nodiscard]] task_core** begin() noexcept { return data(); }
   [[nodiscard]] task_core** end() noexcept { return data() + size_; }
   [[nodiscard]] task_core*& operator[](std::size_t i) noexcept { return data()[i]; }
-  [[nodiscard]] std::span<task_core* const> all() const noexcept { return {data(), size_}; }
+  [[nodiscard]] std::span<task_core* const> all() const noexcept;
 
  private:
   void grow(std::size_t room);
