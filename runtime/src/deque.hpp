@@ -39,8 +39,6 @@
 
 namespace sheaf::detail {
 
-inline constexpr std::size_t k_cache_line = 64;
-
 /// Fetches a task that will run soon: its first two lines. Any value will do, also one that points nowhere any more.
 inline void prefetch(const void* item) noexcept {
   __builtin_prefetch(item, 1);

@@ -183,6 +183,7 @@ class completion_core {
   static constexpr std::uintptr_t k_consumers = 1, k_closed = 2;
 
   sync::atomic<std::uintptr_t> inbox_{0};
+  [[maybe_unused]] std::byte apart_[k_cache_line];  ///< who completes does not take the line of who consumes
   sync::atomic<std::uint32_t> references_{1};
   mutable sync::mutex lock_;
   limit limit_ = limit::ahead;

@@ -78,18 +78,21 @@ class group_core {
   static constexpr std::uint32_t k_joining = 1;
   static constexpr std::uint32_t k_child = 2;
 
+  // What every child changes, not in the line of what every child reads.
+  sync::mutex lock_;
+  sync::atomic<std::uint32_t> children_{0};  ///< T5
+  member* first_ = nullptr;
+  member* last_ = nullptr;
+  [[maybe_unused]] std::byte apart_[k_cache_line];
+
   task_core* parent_;      ///< alive while children are counted
   runtime_core* runtime_;  ///< alive while the abort item is queued too
   cancel_scope scope_;
   sync::atomic<std::uint32_t> references_{1};
-  sync::atomic<std::uint32_t> children_{0};  ///< T5
-  sync::mutex lock_;
   sync::atomic<phase> phase_{phase::open};  ///< changed under lock_
   std::uint32_t round_ = 0;                 ///< children have been asked to stop this often
   /// Under running of the parent, whose body has ended: its requests from outside that the children know of.
   unsigned passed_on_ = 0;
-  member* first_ = nullptr;
-  member* last_ = nullptr;
   member* failed_first_ = nullptr;
   member* failed_last_ = nullptr;
   abort_item abort_item_;

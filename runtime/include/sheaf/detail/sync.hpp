@@ -2,9 +2,15 @@
 /// @file
 /// The machine (machine.hpp) and what is made of its parts, which stays when the machine is replaced: lock_guard, parker.
 
+#include <cstddef>
 #include <cstdint>
 
 #include <sheaf/detail/machine.hpp>
+
+namespace sheaf::detail {
+/// What a core fetches, and takes from another, at once.
+inline constexpr std::size_t k_cache_line = 64;
+}  // namespace sheaf::detail
 
 namespace sheaf::detail::sync {
 
