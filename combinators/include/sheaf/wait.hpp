@@ -4,6 +4,7 @@
 
 #include <array>
 #include <coroutine>
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
 #include <utility>
@@ -51,9 +52,10 @@ namespace detail {
 /// Takes what is ready, in input order. @throws std::bad_alloc, and nothing has been taken
 template <class T>
 std::vector<task<T>> take_done(completion_core& core) {
+  const std::size_t most = core.ready();
   std::vector<task<T>> done;
-  done.reserve(core.ready());
-  for (completion_node* node = core.pop_ready(done.capacity()); node != nullptr;) {
+  done.reserve(most);
+  for (completion_node* node = core.pop_ready(most); node != nullptr;) {
     completion_node* const next = node->link;
     done.push_back(take_handle<T>(*node));
     node = next;
